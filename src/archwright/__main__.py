@@ -1,0 +1,5 @@
+"""``python -m archwright``."""
+
+from archwright.cli import main
+
+main()

@@ -1,0 +1,545 @@
+"""``archwright.search``: the main job in one call. The command line goes through here too."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import SettingsError, StudyError
+from archwright.evaluation import Bound, Evaluation, Goal, Objective
+from archwright.families import Family, family_from, family_spec, get_family
+from archwright.searchers import make_searcher, searcher_options
+from archwright.space import Architecture, Space
+from archwright.study.conversation import Conversation
+from archwright.study.executors import Evaluator, Executor, InProcess, Processes
+from archwright.study.loop import Loop, Silent, Watcher
+from archwright.study.record import StudyRecord, Trial, jsonable, write_json
+from archwright.study.stopping import Budget, EarlyStopping
+from archwright.study.storage import Store, save_settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.data import Data
+    from archwright.evaluate import NetworkEvaluator, Training
+    from archwright.study.final import FinalSettings
+
+DEFAULT_SEARCHER = "rea"
+LOOSE = ("budget", "workers", "device", "time_limit", "final", "command", "versions", "storage")
+"""Settings that may change when a study is continued."""
+
+
+@dataclass
+class Result:
+    """What a search found.
+
+    Attributes:
+        record: everything, read-only.
+        reason: why the search ended.
+        interrupted: whether the user stopped it.
+        files: what was written, by kind (``study``, ``report``, ``model``, ``onnx``, ...).
+    """
+
+    record: StudyRecord
+    reason: str = ""
+    interrupted: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial of the search (after retraining, the chosen one); ``None`` when none ended well."""
+        final = self.record.final
+        if final is not None:
+            number = final["candidates"][final["winner"]]["number"]
+            return next(t for t in self.record.trials if t.number == number)
+        return self.record.best
+
+    @property
+    def pareto_front(self) -> list[Trial]:
+        """The trials that no other one dominates."""
+        return self.record.pareto
+
+    @property
+    def test(self) -> Mapping[str, float] | None:
+        """Test metrics of the chosen network, with the ends of their intervals; ``None`` before retraining."""
+        return None if self.record.final is None else self.record.final["test"]
+
+    def model(self) -> nn.Module:
+        """The trained network, ready to predict.
+
+        Raises:
+            ArchwrightError: nothing was retrained and exported.
+        """
+        from archwright.export import load
+
+        return load(self.record.path, build=self.record.family.build)
+
+    def report(self, path: str | Path | None = None) -> list[Path]:
+        """Write the report as one HTML file (by default ``report.html`` in the study's folder) and PNG figures."""
+        from archwright.report import write_report
+
+        return write_report(self.record, None if path is None else Path(path))
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary that ``--json`` prints."""
+        record = self.record
+        best = self.best
+        final = record.final or {}
+        summary = {
+            "study": str(record.path),
+            "searcher": record.settings["searcher"]["name"],
+            "family": record.family.name,
+            "goal": record.goal.to_json(),
+            "seed": record.settings["seed"],
+            "evaluations": len(record.trials) - record.count("infeasible"),
+            "failed": record.count("failed"),
+            "infeasible": record.count("infeasible"),
+            "stopped_early": sum(t.stopped_early for t in record.trials),
+            "repeats": record.repeats,
+            "equivalents": round(record.equivalents, 6),
+            "best": None if best is None else best.to_json(),
+            "pareto_front": [t.to_json() for t in record.pareto],
+            "test": final.get("test"),
+            "baselines": final.get("baselines", []),
+            "reason": self.reason,
+            "interrupted": self.interrupted,
+            "seconds": round(record.seconds + final.get("seconds", 0.0), 3),
+            "files": self.files,
+        }
+        plain: dict[str, Any] = jsonable(summary)
+        return plain
+
+
+def make_goal(
+    objectives: str | Sequence[str] | Mapping[str, str] | Goal = "accuracy",
+    *,
+    at_most: Mapping[str, float] | None = None,
+    at_least: Mapping[str, float] | None = None,
+    free_names: bool = False,
+) -> Goal:
+    """A goal from plain words.
+
+    Args:
+        objectives: metric names, each in its natural direction (``["accuracy", "latency_ms"]``), or a mapping
+            of name to ``"maximize"`` or ``"minimize"``.
+        at_most, at_least: bounds by metric.
+        free_names: metrics of a user's own function are allowed; they need a stated direction.
+
+    Raises:
+        SettingsError: unknown metric or direction.
+    """
+    if isinstance(objectives, Goal):
+        return objectives
+    from archwright.evaluate.metrics import METRICS, natural_direction
+
+    named = [objectives] if isinstance(objectives, str) else objectives
+    pairs = named.items() if isinstance(named, Mapping) else [(name, None) for name in named]
+    wanted = []
+    for name, direction in pairs:
+        if direction is None:
+            direction = natural_direction(name)
+        if direction not in ("maximize", "minimize"):
+            raise SettingsError(f"objective {name!r}: the direction must be maximize or minimize, not {direction!r}")
+        wanted.append(Objective(name, "maximize" if direction == "maximize" else "minimize"))
+    bounds = [Bound(name, "at_most", float(limit)) for name, limit in (at_most or {}).items()]
+    bounds += [Bound(name, "at_least", float(limit)) for name, limit in (at_least or {}).items()]
+    goal = Goal(tuple(wanted), tuple(bounds))
+    if not free_names:
+        for metric in goal.metrics:
+            if metric not in METRICS:
+                natural_direction(metric)
+    return goal
+
+
+@dataclass
+class FunctionEvaluator:
+    """Evaluates with a function of the user's: ``function(architecture)`` gives a number or metrics by name."""
+
+    function: Callable[[Architecture], float | Mapping[str, float]]
+    metric: str
+
+    def __call__(
+        self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: Any = None
+    ) -> Evaluation:
+        """Call the function; what it raises makes the evaluation a failed one."""
+        import time
+
+        started = time.perf_counter()
+        try:
+            value = self.function(architecture)
+            metrics = dict(value) if isinstance(value, Mapping) else {self.metric: value}
+            metrics = {str(name): float(number) for name, number in metrics.items()}
+        except Exception as error:
+            reason = f"the evaluation raised {type(error).__name__}: {error}".split("\n")[0]
+            return Evaluation(status="failed", reason=reason, cost=1.0, seconds=time.perf_counter() - started)
+        return Evaluation(metrics, cost=1.0, seconds=time.perf_counter() - started)
+
+
+def search(
+    space: Space | Family | str | Path,
+    build: Callable[..., nn.Module] | None = None,
+    *,
+    data: Any = None,
+    objectives: str | Sequence[str] | Mapping[str, str] | Goal = "accuracy",
+    at_most: Mapping[str, float] | None = None,
+    at_least: Mapping[str, float] | None = None,
+    evaluate: Callable[[Architecture], float | Mapping[str, float]] | None = None,
+    searcher: str = DEFAULT_SEARCHER,
+    searcher_options: Mapping[str, Any] | None = None,
+    budget: int | Budget = 50,
+    epochs: int | None = None,
+    training: Training | Mapping[str, Any] | None = None,
+    study: str | Path | None = None,
+    storage: str | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    device: str = "auto",
+    time_limit: float | None = None,
+    stop_early: bool = False,
+    repeats: int = 1,
+    replicate: bool = False,
+    warm_start: str | Path | Iterable[Architecture | Mapping[str, Any]] | None = None,
+    final: FinalSettings | None = None,
+    watcher: Watcher | None = None,
+    final_watcher: Watcher | None = None,
+    command: Sequence[str] | None = None,
+) -> Result:
+    """Find a network: search, retrain the best, test, export and keep everything in a study.
+
+    The same call again continues the study where it stopped; a larger budget prolongs it.
+
+    Args:
+        space: a :class:`~archwright.space.Space` (with ``build``), a family, its name, or a path to a file
+            with ``space`` and ``build``.
+        build: ``(architecture, input_shape, num_classes) -> nn.Module``, for a space.
+        data: whatever :func:`archwright.data.load_data` takes: a name, a path, arrays, a torch data set, ...
+            It is split with a seed of its own, so that searches with other seeds share their test images.
+        objectives, at_most, at_least: see :func:`make_goal`.
+        evaluate: your own evaluation, instead of training on ``data``: ``architecture -> number or metrics``.
+        searcher, searcher_options: by name; see ``archwright list searchers``.
+        budget: number of evaluations, or a :class:`~archwright.study.Budget`.
+        epochs: of each training in the search (a shorthand for ``training={"epochs": ...}``).
+        training: how networks are trained, see :class:`~archwright.evaluate.Training`.
+        study: folder to keep the study in; without one it is kept in memory and nothing is exported.
+        storage: Optuna database URL, instead of an SQLite file in the folder.
+        seed: of everything random.
+        workers: worker processes; 0 evaluates in this process (nothing can be killed then).
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        time_limit: seconds for one evaluation.
+        stop_early: stop trials that are in the worse half at equal epochs.
+        repeats: trainings per evaluation, averaged.
+        replicate: evaluate a repeated architecture anew instead of answering from the cache.
+        warm_start: a study's folder, a JSON file with architectures, or architectures, to evaluate first.
+        final: what happens at the end, see :class:`~archwright.study.final.FinalSettings`.
+        watcher, final_watcher: are told of progress.
+        command: the command line to store, for the report.
+
+    Raises:
+        ArchwrightError: a mistake in what was asked for; nothing has been evaluated then.
+    """
+    from archwright.study.final import FinalSettings
+
+    budget = budget if isinstance(budget, Budget) else Budget(evaluations=budget)
+    if workers < 0:
+        raise SettingsError(f"workers must be 0 or more, not {workers}")
+    goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=evaluate is not None)
+    family = _family(space, build, evaluate)
+    evaluator, described = _evaluator(family, data, goal, evaluate, training, epochs, device, repeats, time_limit)
+    job = _Job(
+        family=family,
+        goal=goal,
+        evaluator=evaluator,
+        path=None if study is None else Path(study),
+        storage=storage,
+        budget=budget,
+        seed=seed,
+        workers=workers,
+        time_limit=time_limit,
+        stop_early=stop_early,
+        searcher=searcher,
+        searcher_options=dict(searcher_options or {}),
+        replicate=replicate,
+        final=final or FinalSettings(),
+        watcher=watcher or Silent(),
+        final_watcher=final_watcher or Silent(),
+    )
+    given = _given(warm_start, family.space)
+    return job.run(
+        {
+            **described,
+            "warm_start": [a.to_json() for a in given],
+            "device": device,
+            "command": list(command or []),
+        },
+        given,
+    )
+
+
+@dataclass
+class _Job:
+    """A search with all its parts made."""
+
+    family: Family
+    goal: Goal
+    evaluator: Evaluator
+    path: Path | None
+    storage: str | None
+    budget: Budget
+    seed: int
+    workers: int
+    time_limit: float | None
+    stop_early: bool
+    searcher: str
+    searcher_options: dict[str, Any]
+    replicate: bool
+    final: FinalSettings
+    watcher: Watcher
+    final_watcher: Watcher
+
+    def run(self, described: Mapping[str, Any], given: list[Architecture]) -> Result:
+        asked = self._settings(described)
+        conversation = Conversation(
+            make_searcher(self.searcher, self.family.space, self.goal, seed=self.seed, **self.searcher_options),
+            self.family.key,
+            given,
+            replicate=self.replicate,
+        )
+        store = Store(self.path, self.storage)
+        try:
+            stored = store.open(asked, self.goal)
+            if stored is not None:
+                refuse_other_settings(stored, asked, self.path)
+            if self.path is not None:
+                save_settings(self.path, asked)
+            executor = self._executor(self.evaluator)
+            loop = Loop(
+                space=self.family.space,
+                goal=self.goal,
+                conversation=conversation,
+                store=store,
+                executor=executor,
+                budget=self.budget,
+                seed=self.seed,
+                early_stopping=self._early_stopping(),
+                watcher=self.watcher,
+            )
+            interrupted = False
+            try:
+                reason = loop.run()
+            except KeyboardInterrupt:
+                reason, interrupted = "stopped by the user", True
+            record = StudyRecord(
+                path=self.path or Path("."),
+                settings=asked,
+                goal=self.goal,
+                family=self.family,
+                trials=tuple(loop.trials),
+                repeats=conversation.repeats,
+                seconds=loop.seconds,
+            )
+            return self._conclude(record, reason, interrupted)
+        finally:
+            store.close()
+
+    def _conclude(self, record: StudyRecord, reason: str, interrupted: bool) -> Result:
+        """Retrain, export and report, as far as there is something to and a place to keep it."""
+        from archwright.evaluate import NetworkEvaluator
+
+        result = Result(record, reason, interrupted)
+        if self.path is None:
+            return result
+        result.files["study"] = str(self.path)
+        if not interrupted and self.final.top and isinstance(self.evaluator, NetworkEvaluator):
+            try:
+                self._finish(result, self.evaluator)
+            except KeyboardInterrupt:
+                result.interrupted, result.reason = True, "stopped by the user while retraining"
+        for file in result.report():
+            if file.suffix == ".html":
+                result.files["report"] = str(file)
+        result.files["result"] = str(self.path / "result.json")
+        write_json(self.path / "result.json", result.to_json())
+        return result
+
+    def _finish(self, result: Result, evaluator: NetworkEvaluator) -> None:
+        from archwright.export import export_model
+        from archwright.study.final import FinalStage, Retrainer
+
+        assert self.path is not None
+        retrainer = Retrainer(
+            evaluator, self.final.training(evaluator.training), (self.path / "checkpoints").absolute()
+        )
+        stage = FinalStage(
+            result.record, retrainer, self.final, self._executor, seed=self.seed, watcher=self.final_watcher
+        )
+        final = stage.run()
+        if final is None:
+            return
+        result.record = replace(result.record, final=final)
+        chosen = final["candidates"][final["winner"]]
+        files = export_model(
+            stage.winner_network(final),
+            self.path / "model",
+            family=self.family,
+            architecture=Architecture(chosen["architecture"]),
+            data=evaluator.data,
+            metrics={"validation": chosen["validation"], "test": final["test"], "baselines": final["baselines"]},
+            settings=dict(result.record.settings),
+            onnx=self.final.onnx,
+        )
+        result.files |= {name: str(file) for name, file in files.items()}
+
+    def _executor(self, evaluator: Evaluator) -> Executor:
+        if self.workers == 0:
+            return InProcess(evaluator)
+        logs = None if self.path is None else self.path / "logs"
+        if logs is not None:
+            logs.mkdir(exist_ok=True)
+        return Processes(evaluator, self.workers, time_limit=self.time_limit, logs=logs)
+
+    def _early_stopping(self) -> EarlyStopping | None:
+        if not self.stop_early:
+            return None
+        training = getattr(self.evaluator, "training", None)
+        if training is None:
+            raise SettingsError(
+                "stopping early needs trainings with epochs; it does not go with a function of your own"
+            )
+        return EarlyStopping(self.goal, training.epochs)
+
+    def _settings(self, described: Mapping[str, Any]) -> dict[str, Any]:
+        options = searcher_options(self.searcher) | self.searcher_options
+        settings = {
+            "format": 1,
+            "family": family_spec(self.family),
+            "space": self.family.space.to_json(),
+            "goal": self.goal.to_json(),
+            "searcher": {"name": self.searcher, "options": options},
+            "seed": self.seed,
+            "stop_early": self.stop_early,
+            "replicate": self.replicate,
+            "budget": asdict(self.budget),
+            "workers": self.workers,
+            "time_limit": self.time_limit,
+            "storage": self.storage,
+            "final": asdict(self.final),
+            "versions": versions(),
+            **described,
+        }
+        plain: dict[str, Any] = jsonable(settings)
+        return plain
+
+
+def refuse_other_settings(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the settings of a study with those asked for now.
+
+    Raises:
+        StudyError: they differ in something that makes evaluations incomparable.
+    """
+    differing = []
+    for name in sorted(set(stored) | set(asked)):
+        if name not in LOOSE and stored.get(name) != asked.get(name):
+            differing += _differences(name, stored.get(name), asked.get(name))
+    if differing:
+        shown = "; ".join(differing[:4]) + (f"; and {len(differing) - 4} more" if len(differing) > 4 else "")
+        raise StudyError(
+            f"the study {path} was made with other settings ({shown}); repeat them to continue it, or name another --study"
+        )
+
+
+def _differences(name: str, before: Any, now: Any) -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = sorted(set(before) | set(now))
+        pairs = [_differences(f"{name}.{k}", before.get(k), now.get(k)) for k in keys if before.get(k) != now.get(k)]
+        return [line for lines in pairs for line in lines]
+    return [f"{name} was {_short(before)}, now {_short(now)}"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def versions() -> dict[str, str]:
+    """Versions of what an evaluation depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("archwright", "torch", "numpy", "optuna", "scikit-learn"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _family(space: Space | Family | str | Path, build: Any, evaluate: Any) -> Family:
+    if isinstance(space, Family):
+        return space
+    if isinstance(space, (str, Path)):
+        return get_family(space)
+    if build is None and evaluate is None:
+        raise SettingsError(
+            "a space needs build=, which makes its networks, or evaluate=, which says what they are worth"
+        )
+    return family_from(space, build or _no_network)
+
+
+def _no_network(*_: Any) -> nn.Module:
+    raise SettingsError("this space has no build function")
+
+
+def _evaluator(
+    family: Family,
+    data: Any,
+    goal: Goal,
+    evaluate: Any,
+    training: Training | Mapping[str, Any] | None,
+    epochs: int | None,
+    device: str,
+    repeats: int,
+    time_limit: float | None,
+) -> tuple[Evaluator, dict[str, Any]]:
+    """The evaluator, and what it adds to the settings."""
+    if evaluate is not None:
+        function = FunctionEvaluator(evaluate, goal.objectives[0].metric)
+        return function, {"data": None, "training": None, "function": getattr(evaluate, "__name__", "function")}
+    if data is None:
+        raise SettingsError("a search needs data= (a name, a path, arrays or a data set), or evaluate=")
+    from archwright.data import load_data
+    from archwright.evaluate import NetworkEvaluator, Training
+
+    settings = training if isinstance(training, Training) else Training(**(training or {}))
+    if epochs is not None:
+        settings = replace(settings, epochs=epochs)
+    loaded: Data = load_data(data)
+    evaluator = NetworkEvaluator(family, loaded, settings, goal, device=device, repeats=repeats, time_limit=time_limit)
+    evaluator.check()
+    described = {
+        "data": loaded.description() | {"fingerprint": loaded.fingerprint},
+        "training": settings.to_json(),
+        "repeats": repeats,
+    }
+    return evaluator, described
+
+
+def _given(source: str | Path | Iterable[Architecture | Mapping[str, Any]] | None, space: Space) -> list[Architecture]:
+    """Architectures to start from.
+
+    Raises:
+        SettingsError: the source cannot be read, or holds something that the space does not have.
+    """
+    if source is None:
+        return []
+    if isinstance(source, (str, Path)):
+        from archwright.study.warm_start import read_architectures
+
+        source = read_architectures(Path(source))
+    given = [a if isinstance(a, Architecture) else Architecture(a) for a in source]
+    for architecture in given:
+        problems = space.problems(architecture)
+        if problems:
+            raise SettingsError(f"warm start: {architecture} is not in the space: {problems[0]}")
+    return given

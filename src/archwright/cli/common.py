@@ -1,0 +1,116 @@
+"""What several commands share: reading KEY=VALUE options and durations, printing JSON and tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from archwright.study.record import StudyRecord
+
+
+def pairs(words: Iterable[str], flag: str) -> dict[str, Any]:
+    """``["a=1", "b=x"]`` as ``{"a": 1, "b": "x"}``; values are JSON where they can be.
+
+    Raises:
+        SettingsError: a word without ``=``, or a name given twice.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"{flag} takes NAME=VALUE, not {word!r}")
+        if name in found:
+            raise SettingsError(f"{flag} names {name!r} twice")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = {"True": True, "False": False, "None": None}.get(text, text)
+    return found
+
+
+def numbers(words: Iterable[str], flag: str) -> dict[str, float]:
+    """Like :func:`pairs`, for numbers.
+
+    Raises:
+        SettingsError: a value that is not a number.
+    """
+    found = pairs(words, flag)
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise SettingsError(f"{flag} {name}={value}: the limit must be a number")
+    return {name: float(value) for name, value in found.items()}
+
+
+def seconds(text: str | None, flag: str) -> float | None:
+    """``90``, ``90s``, ``30m`` or ``2h`` in seconds.
+
+    Raises:
+        SettingsError: anything else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise SettingsError(f"{flag} takes seconds, or a number with s, m or h (90, 30m, 2h), not {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    from archwright.study.record import jsonable
+
+    sys.stdout.write(json.dumps(jsonable(value), allow_nan=False) + "\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A terminal to write to."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A plain table; columns of numbers should come formatted."""
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        made.add_column(column, overflow="fold", justify="left" if i == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people: ``0.9722``, ``73,306``, ``1.25e-05``."""
+    if value is None:
+        return "-"
+    if float(value).is_integer() and abs(value) >= 1000:
+        return f"{int(value):,}"
+    return f"{value:.{digits}g}"
+
+
+def metrics_line(metrics: Mapping[str, float], names: Iterable[str]) -> str:
+    """``accuracy 0.972, params 73,306``."""
+    return ", ".join(f"{name} {number(metrics[name])}" for name in names if name in metrics)
+
+
+def open_record(study: Path) -> StudyRecord:
+    """The record of a study's folder.
+
+    Raises:
+        StudyError: there is none.
+    """
+    from archwright.study.load import load_record
+
+    return load_record(study)

@@ -1,0 +1,87 @@
+"""``archwright list``: what there is to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from archwright.cli import common
+from archwright.errors import SettingsError, unknown
+
+
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="families, searchers, data, metrics or training; all of them by default.", show_default=False
+        ),
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List families, searchers, data, metrics and training settings, with a line on each."""
+    lists = {
+        "families": _families,
+        "searchers": _searchers,
+        "data": _data,
+        "metrics": _metrics,
+        "training": _training,
+    }
+    if what and what not in lists:
+        raise SettingsError(unknown("list", what, lists))
+    found = {name: make() for name, make in lists.items() if what in ("", name)}
+    if json:
+        common.print_json(found)
+        return
+    out = common.console()
+    for name, entries in found.items():
+        rows = [[entry["name"], entry["summary"], _options(entry)] for entry in entries]
+        shown = common.table(name, ["name", "what it is", "options"], rows)
+        for column in shown.columns:
+            column.justify = "left"
+        out.print(shown)
+        out.print()
+
+
+def _options(entry: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in entry.get("options", {}).items())
+
+
+def _families() -> list[dict[str, Any]]:
+    from archwright.families import CATALOGUE
+
+    made = [factory() for factory in CATALOGUE.values()]
+    return [{"name": f.name, "summary": f.summary, "options": dict(f.options), "size": f.space.size} for f in made]
+
+
+def _searchers() -> list[dict[str, Any]]:
+    from archwright.searchers import SEARCHERS, searcher_options
+
+    return [
+        {
+            "name": name,
+            "summary": kind.summary + ("; several objectives" if kind.several_objectives else ""),
+            "options": searcher_options(name),
+        }
+        for name, kind in SEARCHERS.items()
+    ]
+
+
+def _data() -> list[dict[str, Any]]:
+    from archwright.data import SOURCES
+
+    return [{"name": name, "summary": summary} for name, summary in SOURCES.items()]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from archwright.evaluate.metrics import METRICS
+
+    return [{"name": m.name, "summary": f"{m.summary} ({m.direction})", "needs": m.needs} for m in METRICS.values()]
+
+
+def _training() -> list[dict[str, Any]]:
+    from archwright.evaluate import Training
+
+    defaults = Training()
+    return [{"name": f.name, "summary": f"default {getattr(defaults, f.name)}"} for f in fields(defaults)]

@@ -1,0 +1,54 @@
+"""A :class:`Family`: a space together with a way to build its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archwright.space import Architecture, Genotype, Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Build(Protocol):
+    """Builds the network of an architecture, with fresh weights from torch's global generator."""
+
+    def __call__(self, architecture: Architecture, input_shape: tuple[int, ...], num_classes: int, /) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """A space and the networks it stands for.
+
+    Attributes:
+        name: as given on the command line.
+        space: what can be built.
+        build: ``(architecture, input_shape, num_classes) -> nn.Module``; ``input_shape`` is without the
+            batch, ``(channels, height, width)`` for images and ``(features,)`` for tables; the module maps
+            ``batch x *input_shape`` to logits ``batch x num_classes`` (or a tuple ``(logits, auxiliary
+            logits)`` in training mode).
+        summary: one line for ``archwright list``.
+        options: the settings this family was made with (channels, cells, ...), JSON-able.
+        default: a sensible architecture that a person would have tried first.
+        canonical: architecture -> key; equal keys mean equal networks (isomorphic cells share one).
+        check_shape: raises :class:`~archwright.errors.FamilyError` for an input shape it cannot take.
+        genotypes: architecture -> the cell graphs it denotes, by name, for cell-based families.
+        source: the user's file, when the family comes from one.
+    """
+
+    name: str
+    space: Space
+    build: Build
+    summary: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    default: Architecture | None = None
+    canonical: Callable[[Architecture], str] | None = None
+    check_shape: Callable[[tuple[int, ...]], None] | None = None
+    genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
+    source: str | None = None
+
+    def key(self, architecture: Architecture) -> str:
+        """The key under which equal networks are one (the architecture's own when nothing better is known)."""
+        return self.canonical(architecture) if self.canonical is not None else architecture.key

@@ -1,0 +1,64 @@
+"""Searchers: each decides which architecture to evaluate next."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from archwright.errors import SettingsError, unknown
+from archwright.evaluation import Goal
+from archwright.searchers.base import Searcher, Worth, dominates, worth
+from archwright.searchers.evolution import RegularizedEvolution
+from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
+from archwright.searchers.random import RandomSearch
+from archwright.space import Space
+
+SEARCHERS: Mapping[str, type[Searcher]] = {
+    "random": RandomSearch,
+    "ls": LocalSearch,
+    "ls-best": BestImprove,
+    "ls-worst": WorstImprove,
+    "rea": RegularizedEvolution,
+}
+
+
+def searcher_options(name: str) -> dict[str, Any]:
+    """The options of a searcher and their defaults.
+
+    Raises:
+        SettingsError: no searcher has this name.
+    """
+    if name not in SEARCHERS:
+        raise SettingsError(unknown("searcher", name, SEARCHERS))
+    parameters = inspect.signature(SEARCHERS[name]).parameters
+    return {p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
+
+
+def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **options: Any) -> Searcher:
+    """A searcher by its name on the command line.
+
+    Raises:
+        SettingsError: unknown name or option, or a goal that the searcher cannot handle.
+    """
+    known = searcher_options(name)
+    for option in options:
+        if option not in known:
+            raise SettingsError(f"searcher {name!r}: " + unknown("option", option, known or ["(it has none)"]))
+    return SEARCHERS[name](space, goal, seed=seed, **options)
+
+
+__all__ = [
+    "SEARCHERS",
+    "BestImprove",
+    "LocalSearch",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Searcher",
+    "WorstImprove",
+    "Worth",
+    "dominates",
+    "make_searcher",
+    "searcher_options",
+    "worth",
+]

@@ -1,0 +1,160 @@
+"""Local search: hill climbing over one-exchange neighbours, with restarts."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import ClassVar, Literal
+
+from archwright.errors import SettingsError
+from archwright.evaluation import Goal
+from archwright.searchers.base import Searcher, Worth
+from archwright.space import Architecture, Space
+
+Explore = Literal["first", "best", "worst"]
+RESTARTS = 1000
+
+
+class LocalSearch(Searcher):
+    """Hill climbing with random restarts (Zouambi 2023, section 3.2; White et al. 2020).
+
+    ::
+
+        a <- uniform random architecture, evaluated
+        repeat:
+            for u in a random permutation of the neighbours of a:
+                evaluate u
+                first: move to u at once if it is better
+            best / worst: move to the best / least improving of those that are better, ties at random
+            if there was no move: a <- new uniform random architecture   (restart)
+
+    Values already known are used at no cost. Moves compare with the *current* solution, not with the best
+    one ever seen, which would forbid climbing after a restart.
+
+    With several workers, the neighbours of one scan are evaluated side by side; an improvement is taken as
+    soon as it is told. Where a move must wait for answers, the start of the next restart is evaluated ahead.
+
+    Args:
+        explore: ``first`` (default), ``best`` or ``worst`` improvement.
+        ties: also move to a neighbour that is exactly as good, unless this climb has been there already.
+        revisits: ``cache``: a known neighbour takes part in the scan with its known value; ``skip``: it is
+            left out of the scan.
+    """
+
+    summary: ClassVar[str] = "hill climbing over one-exchange neighbours, first improvement, restarts"
+
+    def __init__(
+        self,
+        space: Space,
+        goal: Goal,
+        *,
+        seed: int = 0,
+        explore: Explore = "first",
+        ties: bool = False,
+        revisits: Literal["cache", "skip"] = "cache",
+    ) -> None:
+        super().__init__(space, goal, seed=seed)
+        if explore not in ("first", "best", "worst"):
+            raise SettingsError(f"explore must be first, best or worst, not {explore!r}")
+        if revisits not in ("cache", "skip"):
+            raise SettingsError(f"revisits must be cache or skip, not {revisits!r}")
+        self.explore = explore
+        self.ties = ties
+        self.revisits = revisits
+        self.current: Architecture | None = None
+        self._scan: deque[Architecture] = deque()
+        self._open: dict[Architecture, None] = {}
+        self._better: list[Architecture] = []
+        self._climb: set[Architecture] = set()
+        self._ahead: Architecture | None = None
+        self._begun = False
+
+    def propose(self) -> Architecture | None:
+        """The next neighbour or start whose value is not known."""
+        for _ in range(RESTARTS):
+            while self._scan:
+                candidate = self._scan.popleft()
+                value = self.known.get(candidate)
+                if value is not None:
+                    self._consider(candidate, value)
+                elif candidate in self.pending:
+                    self._open[candidate] = None
+                else:
+                    self._open[candidate] = None
+                    return candidate
+            if self._open:
+                return self._look_ahead()
+            self._end_scan()
+        return None
+
+    def observe(self, architecture: Architecture, value: Worth) -> None:
+        """Move if the answer belongs to the present scan and is an improvement."""
+        if architecture in self._open:
+            del self._open[architecture]
+            self._consider(architecture, value)
+
+    def _consider(self, candidate: Architecture, value: Worth) -> None:
+        if self.current is None:
+            self._move(candidate)
+            return
+        here = self.known[self.current]
+        improves = value > here or (self.ties and value == here and candidate not in self._climb)
+        if improves and self.explore == "first":
+            self._move(candidate)
+        elif improves:
+            self._better.append(candidate)
+
+    def _move(self, to: Architecture) -> None:
+        self.current = to
+        self._climb.add(to)
+        around = self.space.neighbours(to, self.rng)
+        if self.revisits == "skip":
+            around = [a for a in around if a not in self.known]
+        self._scan = deque(around[i] for i in self.rng.permutation(len(around)))
+        self._open = {}
+        self._better = []
+
+    def _end_scan(self) -> None:
+        if self._better:
+            values = [self.known[a] for a in self._better]
+            target = max(values) if self.explore == "best" else min(values)
+            ties = [a for a, value in zip(self._better, values) if value == target]
+            self._move(ties[int(self.rng.integers(len(ties)))])
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        """Begin a climb anywhere; the first one begins at the best of a warm start if there was one."""
+        self.current = None
+        self._climb = set()
+        if not self._begun and self.known:
+            start = max(self.known, key=lambda a: self.known[a])
+        else:
+            start = self._ahead or self.space.sample(self.starts)
+            self._ahead = None
+        self._begun = True
+        self._scan = deque([start])
+
+    def _look_ahead(self) -> Architecture | None:
+        if self._ahead is None and self._begun:
+            self._ahead = self.space.sample(self.starts)
+            if self.is_new(self._ahead):
+                return self._ahead
+        return None
+
+
+class BestImprove(LocalSearch):
+    """:class:`LocalSearch` that evaluates all neighbours and moves to the best."""
+
+    summary: ClassVar[str] = "local search that evaluates all neighbours and moves to the best"
+
+    def __init__(self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False) -> None:
+        super().__init__(space, goal, seed=seed, explore="best", ties=ties)
+
+
+class WorstImprove(LocalSearch):
+    """:class:`LocalSearch` that evaluates all neighbours and moves to the least improving one."""
+
+    summary: ClassVar[str] = "local search that evaluates all neighbours and moves to the least improving"
+
+    def __init__(self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False) -> None:
+        super().__init__(space, goal, seed=seed, explore="worst", ties=ties)

@@ -1,0 +1,21 @@
+"""Spaces of architectures. No torch here."""
+
+from archwright.space.architecture import Architecture, Value
+from archwright.space.cells import Cell, Genotype
+from archwright.space.listed import ListedSpace
+from archwright.space.parameters import Choice, Integer, Parameter, Real
+from archwright.space.space import Constraint, Space
+
+__all__ = [
+    "Architecture",
+    "Cell",
+    "Choice",
+    "Constraint",
+    "Genotype",
+    "Integer",
+    "ListedSpace",
+    "Parameter",
+    "Real",
+    "Space",
+    "Value",
+]

@@ -1,0 +1,202 @@
+"""Cell graphs: how a part of a space denotes a small directed graph of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archwright.errors import SpaceError
+from archwright.space.architecture import Value
+from archwright.space.parameters import Choice, Parameter
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A cell graph: nodes in topological order, the first is the input and the last the output.
+
+    Attributes:
+        nodes: how many.
+        edges: ``(source, destination, operation)``; the operation is ``None`` where nodes carry them.
+        operations: per node, ``None`` where edges carry them and for input and output.
+    """
+
+    nodes: int
+    edges: tuple[tuple[int, int, str | None], ...]
+    operations: tuple[str | None, ...] = ()
+
+    def into(self, node: int) -> list[tuple[int, str | None]]:
+        """``(source, operation)`` of every edge that enters ``node``."""
+        return [(source, operation) for source, destination, operation in self.edges if destination == node]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Describes the parameters of a cell graph and reads the graph from their values.
+
+    With operations on edges, every edge is a choice named ``{prefix}{source}-{destination}``. With operations on
+    nodes, edges are present or absent (``{prefix}0-1``: ``False``, ``True``) and every interior node has an operation
+    ``{prefix}op{node}``.
+
+    Args:
+        nodes: number of nodes, input and output included.
+        operations: what an edge or node can be.
+        edges: ``(source, destination)`` with source < destination; all pairs by default, ordered by destination.
+        on: where the operations are.
+        prefix: put before parameter names, so that a space can have several cells.
+        none: the operation that carries no signal, for path encodings.
+
+    Raises:
+        SpaceError: fewer than two nodes, an edge that does not go forward, no or repeated operations.
+    """
+
+    nodes: int
+    operations: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    on: Literal["edges", "nodes"] = "edges"
+    prefix: str = ""
+    none: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.nodes < 2:
+            raise SpaceError(f"a Cell needs at least two nodes, input and output, not {self.nodes}")
+        if self.on not in ("edges", "nodes"):
+            raise SpaceError(f"Cell: operations are on 'edges' or 'nodes', not on {self.on!r}")
+        if not self.operations or len(set(self.operations)) < len(self.operations):
+            raise SpaceError(f"Cell: operations must be given and all different, not {self.operations!r}")
+        edges = self.edges or tuple((i, j) for j in range(self.nodes) for i in range(j))
+        for source, destination in edges:
+            if not 0 <= source < destination < self.nodes:
+                raise SpaceError(f"Cell: the edge {source}-{destination} does not go forward among {self.nodes} nodes")
+        object.__setattr__(self, "edges", tuple((int(i), int(j)) for i, j in edges))
+        object.__setattr__(self, "operations", tuple(self.operations))
+
+    def edge_name(self, source: int, destination: int) -> str:
+        """The parameter of an edge."""
+        return f"{self.prefix}{source}-{destination}"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names: edges, then node operations."""
+        edges = [self.edge_name(i, j) for i, j in self.edges]
+        nodes = [f"{self.prefix}op{k}" for k in range(1, self.nodes - 1)] if self.on == "nodes" else []
+        return tuple(edges + nodes)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by name."""
+        if self.on == "edges":
+            return {name: Choice(*self.operations) for name in self.names}
+        edges = len(self.edges)
+        switches: dict[str, Parameter] = {name: Choice(False, True) for name in self.names[:edges]}
+        return switches | {name: Choice(*self.operations) for name in self.names[edges:]}
+
+    def genotype(self, architecture: Mapping[str, Value]) -> Genotype:
+        """The graph that an architecture denotes."""
+        values = [architecture[name] for name in self.names]
+        pairs = list(zip(self.edges, values))
+        if self.on == "edges":
+            return Genotype(self.nodes, tuple((i, j, str(op)) for (i, j), op in pairs), (None,) * self.nodes)
+        present = tuple((i, j, None) for (i, j), there in pairs if there)
+        inner = tuple(str(op) for op in values[len(self.edges) :])
+        return Genotype(self.nodes, present, (None, *inner, None))
+
+    def columns(self, kind: str) -> list[str]:
+        """Names of the columns of an encoding."""
+        if kind == "adjacency":
+            if self.on == "edges":
+                return [f"{name}={op}" for name in self.names for op in self.operations]
+            edges = len(self.edges)
+            return [
+                *self.names[:edges],
+                *(f"{name}={op}" for name in self.names[edges:] for op in self.operations),
+            ]
+        return [f"{self.prefix}{'>'.join(words) or 'direct'}" for words in self._sequences]
+
+    def encode(self, codes: Codes, kind: str) -> NDArray[np.float64]:
+        """``n x width`` from the codes of this cell's parameters, ``n x len(names)``."""
+        if kind == "path":
+            return self._paths(codes)
+        edges = len(self.edges) if self.on == "nodes" else 0
+        words = np.arange(len(self.operations))
+        one_hot = (codes[:, edges:, None] == words).reshape(len(codes), -1)
+        return np.hstack([codes[:, :edges], one_hot]).astype(np.float64)
+
+    @cached_property
+    def _routes(self) -> list[tuple[int, ...]]:
+        """Node sequences from input to output along existing edges."""
+        there = set(self.edges)
+        inner = range(1, self.nodes - 1)
+        routes = [(0, *middle, self.nodes - 1) for k in range(self.nodes - 1) for middle in combinations(inner, k)]
+        return [r for r in routes if all(pair in there for pair in zip(r, r[1:]))]
+
+    @cached_property
+    def _live(self) -> list[str]:
+        return [op for op in self.operations if op != self.none]
+
+    @cached_property
+    def _sequences(self) -> list[tuple[str, ...]]:
+        """Operation sequences that a path can have, short ones first."""
+        less = 0 if self.on == "edges" else 1
+        lengths = sorted({len(route) - 1 - less for route in self._routes})
+        return [words for n in lengths for words in product(self._live, repeat=n)]
+
+    def _paths(self, codes: Codes) -> NDArray[np.float64]:
+        """Which operation sequences lead from input to output (White et al. 2021, BANANAS)."""
+        column = {name: i for i, name in enumerate(self.names)}
+        live = np.array([self._live.index(op) if op in self._live else -1 for op in self.operations])
+        start = {}
+        for position, words in enumerate(self._sequences):
+            start.setdefault(len(words), position)
+        found = np.zeros((len(codes), len(self._sequences)))
+        rows = np.arange(len(codes))
+        for route in self._routes:
+            edges = [column[self.edge_name(i, j)] for i, j in zip(route, route[1:])]
+            if self.on == "edges":
+                steps = live[codes[:, edges]]
+                open_ = (steps >= 0).all(axis=1)
+            else:
+                nodes = [column[f"{self.prefix}op{k}"] for k in route[1:-1]]
+                steps = live[codes[:, nodes]]
+                open_ = (codes[:, edges] == 1).all(axis=1) & (steps >= 0).all(axis=1)
+            weights = len(self._live) ** np.arange(steps.shape[1])[::-1]
+            at = start[steps.shape[1]] + (steps * weights).sum(axis=1).astype(np.int64)
+            found[rows[open_], at[open_]] = 1.0
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "nodes": self.nodes, "operations": list(self.operations), "edges": [list(e) for e in self.edges],
+            "on": self.on, "prefix": self.prefix, "none": self.none,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """The inverse of :meth:`to_json`."""
+        edges = tuple((int(i), int(j)) for i, j in data["edges"])
+        return cls(data["nodes"], tuple(data["operations"]), edges, data["on"], data["prefix"], data["none"])
+
+
+def connected(cell: Cell, max_edges: int | None = None) -> list[tuple[Any, str]]:
+    """Constraints for a cell with operations on nodes: output reachable from input, and at most so many edges."""
+    edges = [(cell.edge_name(i, j), i, j) for i, j in cell.edges]
+
+    def reaches(architecture: Mapping[str, Value]) -> bool:
+        reached = {0}
+        for name, i, j in sorted(edges, key=lambda e: e[1]):
+            if architecture[name] and i in reached:
+                reached.add(j)
+        return cell.nodes - 1 in reached
+
+    constraints: list[tuple[Any, str]] = [(reaches, f"cell {cell.prefix or 'graph'}: the output must be reachable")]
+    if max_edges is not None:
+        few = lambda a: sum(bool(a[name]) for name, _, _ in edges) <= max_edges  # noqa: E731
+        constraints.append((few, f"cell {cell.prefix or 'graph'}: at most {max_edges} edges"))
+    return constraints

@@ -1,0 +1,148 @@
+"""A space given by the list of its members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from archwright.errors import SpaceError
+from archwright.space.architecture import Architecture
+from archwright.space.parameters import Choice
+from archwright.space.space import Space
+
+
+class ListedSpace(Space):
+    """Exactly the architectures of a list; everything drawn or varied stays inside it.
+
+    Neighbours are the members that differ in one parameter; where there are none, those that differ in the fewest.
+
+    Args:
+        rows: mappings with the same names, or sequences of equal length.
+        names: of the positions of sequences; ``x0``, ``x1``, ... by default.
+
+    Raises:
+        SpaceError: no rows, rows that do not fit together, or repeated ones.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]], names: Sequence[str] | None = None) -> None:
+        members = [_member(i, row, names) for i, row in enumerate(rows)]
+        if not members:
+            raise SpaceError("a list of architectures must not be empty")
+        first = members[0]
+        for i, member in enumerate(members):
+            if set(member) != set(first):
+                raise SpaceError(
+                    f"architecture {i} of the list has {len(member)} values ({', '.join(member)}), the first has {len(first)}; "
+                    "all need the same names"
+                )
+        self.members = tuple(dict.fromkeys(members))
+        if len(self.members) < len(members):
+            again = next(i for i, m in enumerate(members) if m in members[:i])
+            raise SpaceError(f"architecture {again} of the list is there twice: {members[again]}")
+        values = {name: dict.fromkeys(m[name] for m in self.members) for name in first}
+        super().__init__({name: Choice(*options) for name, options in values.items()})
+
+    @property
+    def is_flat(self) -> bool:
+        """Never: not every combination is a member."""
+        return False
+
+    @cached_property
+    def size(self) -> int | None:
+        """Number of members."""
+        return len(self.members)
+
+    @cached_property
+    def _places(self) -> dict[Architecture, int]:
+        return {member: i for i, member in enumerate(self.members)}
+
+    @cached_property
+    def _codes(self) -> np.ndarray:
+        return self.codes(self.members)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """The members, as listed."""
+        return iter(self.members)
+
+    def problems(self, architecture: Mapping[str, Any]) -> list[str]:
+        """Why an architecture is not in the list."""
+        whole = architecture if isinstance(architecture, Architecture) else Architecture(architecture)
+        if whole in self._places:
+            return []
+        return super().problems(architecture) or ["it is not in the list of architectures"]
+
+    @cached_property
+    def default(self) -> Architecture:
+        """The first member."""
+        return self.members[0]
+
+    def _sample_one(self, rng: np.random.Generator) -> Architecture:
+        return self.members[int(rng.integers(len(self.members)))]
+
+    def neighbours(
+        self,
+        architecture: Architecture,
+        rng: np.random.Generator | None = None,
+        *,
+        ordered: Literal["all", "adjacent"] = "all",
+    ) -> list[Architecture]:
+        """The members at the smallest Hamming distance (one, where there are such)."""
+        distance = (self._codes != self.codes([architecture])).sum(axis=1)
+        nearest = distance[distance > 0].min(initial=len(self.names) + 1)
+        return [self.members[i] for i in np.flatnonzero(distance == nearest)]
+
+    def mutate(
+        self, architecture: Architecture, rng: np.random.Generator, probability: float | None = None
+    ) -> Architecture:
+        """A neighbour; with ``probability``, a member near a free mutation."""
+        if len(self.members) == 1:
+            raise SpaceError("a space of one architecture has nothing to mutate")
+        if probability is not None:
+            return self._nearest(super()._redraw(architecture, self._chosen(rng, probability), rng), rng)
+        around = self.neighbours(architecture)
+        return around[int(rng.integers(len(around)))]
+
+    def _chosen(self, rng: np.random.Generator, probability: float) -> list[str]:
+        return [name for name in self.names if rng.random() < probability]
+
+    def crossover_pair(
+        self,
+        first: Architecture,
+        second: Architecture,
+        rng: np.random.Generator,
+        kind: Literal["uniform", "two_point"] = "uniform",
+    ) -> tuple[Architecture, Architecture]:
+        """The members nearest to two free children."""
+        children = super().crossover_pair(first, second, rng, kind)
+        return self._nearest(children[0], rng), self._nearest(children[1], rng)
+
+    def _nearest(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        distance = (self._codes != self.codes([architecture])).sum(axis=1)
+        nearest = np.flatnonzero(distance == distance.min())
+        return self.members[int(rng.choice(nearest))]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: the members' codes and the values they stand for."""
+        return super().to_json() | {"listed": self._codes.tolist()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ListedSpace:
+        """The inverse of :meth:`to_json`."""
+        values = {name: p["values"] for name, p in data["parameters"].items()}
+        rows = [{name: values[name][c] for name, c in zip(values, row)} for row in data["listed"]]
+        return cls(rows)
+
+
+def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequence[str] | None) -> Architecture:
+    if isinstance(row, Mapping):
+        return Architecture(row)
+    if isinstance(row, (str, bytes)):
+        raise SpaceError(f"architecture {position} of the list is the text {row!r}; give its values one by one")
+    values = [v.item() if isinstance(v, np.generic) else v for v in row]
+    labels = list(names) if names is not None else [f"x{i}" for i in range(len(values))]
+    if len(labels) != len(values):
+        raise SpaceError(f"architecture {position} of the list has {len(values)} values for {len(labels)} names")
+    return Architecture(dict(zip(labels, values)))

@@ -1,0 +1,260 @@
+"""Where evaluations run: in this process, or in worker processes that can be killed.
+
+An executor has the shape of :class:`concurrent.futures.Executor`: ``submit`` returns a future, ``shutdown`` ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+import cloudpickle
+
+from archwright.errors import StudyError
+from archwright.evaluation import Evaluation
+from archwright.space import Architecture
+
+OnEpoch = Callable[[int, Mapping[str, float]], bool]
+GRACE = 5.0
+
+
+class Evaluator(Protocol):
+    """Says what an architecture is worth. It never raises for a candidate that is broken: it says ``failed``."""
+
+    def __call__(
+        self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: OnEpoch | None = None
+    ) -> Evaluation: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluation to make."""
+
+    number: int
+    architecture: Architecture
+    fidelity: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation made: when (Unix time, seconds) and by which worker."""
+
+    evaluation: Evaluation
+    started: float
+    finished: float
+    worker: int = 0
+
+
+class Executor(Protocol):
+    """Runs tasks, ``slots`` at a time."""
+
+    slots: int
+
+    def submit(self, task: Task, on_epoch: OnEpoch) -> Future[Outcome]:
+        """Start a task; ``on_epoch(epoch, metrics)`` is called after each epoch and says whether to go on."""
+        ...
+
+    def shutdown(self) -> None:
+        """End at once; what still runs is dropped."""
+        ...
+
+
+class InProcess:
+    """Evaluates within ``submit``. A time limit is kept by the evaluator itself; nothing can be killed."""
+
+    slots = 1
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def submit(self, task: Task, on_epoch: OnEpoch) -> Future[Outcome]:
+        """Evaluate now."""
+        started = time.time()
+        future: Future[Outcome] = Future()
+        evaluation = self._evaluator(task.architecture, fidelity=task.fidelity, seed=task.seed, on_epoch=on_epoch)
+        future.set_result(Outcome(evaluation, started, time.time()))
+        return future
+
+    def shutdown(self) -> None:
+        """Nothing to end."""
+
+
+class Processes:
+    """``workers`` processes that share the machine's cores.
+
+    A worker that dies, or that overruns its time limit by more than a grace period, gives a ``failed``
+    evaluation and is replaced.
+
+    Args:
+        evaluator: what runs in each; sent with cloudpickle, so that functions of a script or notebook work.
+        workers: how many.
+        time_limit: seconds for one evaluation; ``None`` for no limit.
+        logs: folder for what user code prints in the workers; ``None`` drops it.
+
+    Raises:
+        StudyError: the evaluator cannot be sent to another process.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, workers: int, *, time_limit: float | None = None, logs: Path | None = None
+    ) -> None:
+        self.slots = workers
+        try:
+            payload = cloudpickle.dumps(evaluator)
+        except Exception as error:
+            raise StudyError(
+                f"the model or data cannot be sent to worker processes ({type(error).__name__}: {error}); run with "
+                "workers=0, or define them at the top level of a module"
+            ) from error
+        threads = max(1, _cores() // workers)
+        self._time_limit = time_limit
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers = [_Worker(i, payload, threads, logs) for i in range(workers)]
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="archwright-worker")
+        self._ended = False
+
+    def submit(self, task: Task, on_epoch: OnEpoch) -> Future[Outcome]:
+        """Evaluate in the next idle worker."""
+        return self._threads.submit(self._run, task, on_epoch)
+
+    def _run(self, task: Task, on_epoch: OnEpoch) -> Outcome:
+        worker = self._idle.get()
+        started = time.time()
+        try:
+            evaluation = worker.evaluate(task, on_epoch, self._time_limit, lambda: self._ended)
+        finally:
+            self._idle.put(worker)
+        return Outcome(evaluation, started, time.time(), worker.index)
+
+    def shutdown(self) -> None:
+        """Kill the workers."""
+        self._ended = True
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class _Worker:
+    """One process and the socket to it; started when first needed and again after it died."""
+
+    def __init__(self, index: int, payload: bytes, threads: int, logs: Path | None) -> None:
+        self.index = index
+        self._payload = payload
+        self._threads = threads
+        self._log = None if logs is None else logs / f"worker-{index}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def evaluate(
+        self, task: Task, on_epoch: OnEpoch, time_limit: float | None, ended: Callable[[], bool]
+    ) -> Evaluation:
+        started = time.monotonic()
+        try:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            connection = self._connection
+            assert connection is not None
+            started = time.monotonic()
+            deadline = None if time_limit is None else started + time_limit * 1.1 + GRACE
+            connection.send_bytes(cloudpickle.dumps(task))
+            while True:
+                kind, value = self._receive(connection, deadline)
+                if kind == "done":
+                    result: Evaluation = value
+                    return result
+                epoch, metrics = value
+                connection.send_bytes(cloudpickle.dumps(on_epoch(epoch, metrics)))
+        except TimeoutError:
+            self.kill()
+            return _failed(task, f"took longer than its time limit of {time_limit:g} s and was killed", started)
+        except (EOFError, OSError):
+            reason = "the search ended" if ended() else self._cause_of_death()
+            self.kill()
+            return _failed(task, reason, started)
+
+    def _receive(self, connection: Connection, deadline: float | None) -> tuple[str, Any]:
+        if deadline is not None and not connection.poll(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError
+        message: tuple[str, Any] = cloudpickle.loads(connection.recv_bytes())
+        return message
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        log = open(self._log, "ab") if self._log is not None else subprocess.DEVNULL  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "archwright.study.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | _thread_settings(self._threads),
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            if not isinstance(log, int):
+                log.close()
+        self._connection = Connection(ours.detach())
+        setup = {"evaluator": self._payload, "threads": self._threads, "path": sys.path}
+        try:
+            self._connection.send_bytes(cloudpickle.dumps(setup))
+            kind, value = self._receive(self._connection, None)
+        except (EOFError, OSError):
+            if self._process.wait(timeout=GRACE) < 0:
+                raise
+            raise StudyError(f"a worker process could not start: {self._cause_of_death()}") from None
+        if kind != "ready":
+            raise StudyError(f"a worker process cannot load the model or the data: {value}")
+
+    def _cause_of_death(self) -> str:
+        if self._process is None:
+            return "the worker process ended"
+        try:
+            code = self._process.wait(timeout=GRACE)
+        except subprocess.TimeoutExpired:
+            return "the worker process stopped answering"
+        if code == -signal.SIGKILL:
+            return "the worker process was killed (signal 9: out of memory, or killed by a person)"
+        if code < 0:
+            return f"the worker process was ended by signal {-code} ({signal.Signals(-code).name})"
+        where = f"; see {self._log.name}" if self._log is not None else ""
+        return f"the worker process exited with code {code}{where}"
+
+    def kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+def _failed(task: Task, reason: str, started: float) -> Evaluation:
+    """What a lost worker had spent is not known; it counts as if it had done all its work."""
+    seconds = time.monotonic() - started
+    return Evaluation(status="failed", reason=reason, fidelity=task.fidelity, cost=task.fidelity, seconds=seconds)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _thread_settings(threads: int) -> dict[str, str]:
+    return {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
