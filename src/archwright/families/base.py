@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from archwright.errors import FamilyError
 from archwright.space import Architecture, Genotype, Space
 
 if TYPE_CHECKING:
@@ -52,3 +53,20 @@ class Family:
     def key(self, architecture: Architecture) -> str:
         """The key under which equal networks are one (the architecture's own when nothing better is known)."""
         return self.canonical(architecture) if self.canonical is not None else architecture.key
+
+
+def needs_images(name: str, smallest: int) -> Callable[[tuple[int, ...]], None]:
+    """A ``check_shape`` for families of images with at least ``smallest`` pixels a side."""
+
+    def check(input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) != 3:
+            raise FamilyError(
+                f"{name} takes images (channels, height, width), and the data has shape {input_shape}; mlp takes any shape"
+            )
+        if min(input_shape[1:]) < smallest:
+            raise FamilyError(
+                f"{name} halves the image several times and needs at least {smallest} x {smallest} pixels; the data has "
+                f"{input_shape[1]} x {input_shape[2]}: use fewer stages, cnn, or larger images"
+            )
+
+    return check

@@ -1,0 +1,211 @@
+"""NAS-Bench-201 (Dong and Yang 2020): a cell of four nodes, every edge one of five operations, 15,625 cells.
+
+Two things differ from the benchmark's own code, neither in what a live cell computes: an operation whose input is
+always zero is not run (its parameters exist, so that counts agree; the benchmark adds the bias of its batch norm), and
+pooling between stages rounds odd sizes up, as the convolution beside it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from archwright.errors import FamilyError
+from archwright.families.base import Family, needs_images
+from archwright.space import Architecture, Cell, Genotype, Space
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+CELL = Cell(4, OPERATIONS, EDGES)
+_DEAD = "#"
+
+
+def nasbench201(channels: int = 16, cells: int = 5, stages: int = 3) -> Family:
+    """The family.
+
+    Args:
+        channels: C, of the first stage; each further stage doubles them and halves the image.
+        cells: N, per stage.
+        stages: 3 in the benchmark.
+
+    Raises:
+        FamilyError: a number below 1.
+    """
+    for name, value in (("channels", channels), ("cells", cells), ("stages", stages)):
+        if not isinstance(value, int) or value < 1:
+            raise FamilyError(f"nasbench201: {name} must be a whole number of at least 1, not {value!r}")
+
+    def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _network(architecture, input_shape[0], num_classes, channels, cells, stages)
+
+    return Family(
+        name="nasbench201",
+        space=Space(cells=CELL),
+        build=build,
+        summary="NAS-Bench-201 cells: 4 nodes, 5 operations on 6 edges, official skeleton",
+        options={"channels": channels, "cells": cells, "stages": stages},
+        default=Architecture(dict.fromkeys(CELL.names, "nor_conv_3x3")),
+        canonical=canonical,
+        check_shape=needs_images("nasbench201", 2 ** (stages - 1)),
+        genotypes=lambda a: {"cell": CELL.genotype(a)},
+    )
+
+
+def to_string(architecture: Mapping[str, object]) -> str:
+    """The benchmark's notation: ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|``."""
+    nodes = []
+    for j in (1, 2, 3):
+        nodes.append("|" + "|".join(f"{architecture[f'{i}-{j}']}~{i}" for i in range(j)) + "|")
+    return "+".join(nodes)
+
+
+def from_string(text: str) -> Architecture:
+    """The inverse of :func:`to_string`.
+
+    Raises:
+        FamilyError: the text is not in that notation.
+    """
+    found = re.findall(r"\|?([a-z0-9_]+)~(\d)\|", text)
+    expected = [str(i) for j in (1, 2, 3) for i in range(j)]
+    if [source for _, source in found] != expected or any(op not in OPERATIONS for op, _ in found):
+        raise FamilyError(
+            f"{text!r} is not a NAS-Bench-201 cell such as {to_string(dict.fromkeys(CELL.names, 'none'))!r}"
+        )
+    names = [f"{i}-{j}" for j in (1, 2, 3) for i in range(j)]
+    return Architecture(dict(zip(names, (op for op, _ in found))))
+
+
+def isomorphism_class(architecture: Mapping[str, object]) -> str:
+    """The benchmark's own text for isomorphic cells; 6,466 different ones stand for the 15,625 cells.
+
+    A node is the sorted sum of what enters it; ``skip_connect`` passes a text on, and ``none``, or anything applied to
+    nothing, is ``#``.
+    """
+    nodes = ["0"]
+    for j in (1, 2, 3):
+        terms = []
+        for i in range(j):
+            operation = architecture[f"{i}-{j}"]
+            if operation == "none" or nodes[i] == _DEAD:
+                terms.append(_DEAD)
+            elif operation == "skip_connect":
+                terms.append(nodes[i])
+            else:
+                terms.append(f"({nodes[i]})@{operation}")
+        live = "+".join(sorted(terms))
+        nodes.append(live)
+    return nodes[3]
+
+
+def canonical(architecture: Architecture) -> str:
+    """Equal for cells of one isomorphism class that also have equal parameter counts.
+
+    Dead convolutions change nothing but the count, which is a metric of its own.
+    """
+    weights = [sum(v == op for v in architecture.values()) for op in ("nor_conv_1x1", "nor_conv_3x3")]
+    return f"{isomorphism_class(architecture)} {weights[0]}/{weights[1]}"
+
+
+def live_edges(genotype: Genotype) -> set[tuple[int, int]]:
+    """Edges that carry a signal from the input to the output."""
+    carrying = [(i, j) for i, j, operation in genotype.edges if operation != "none"]
+    reached = {0}
+    for i, j in sorted(carrying):
+        if i in reached:
+            reached.add(j)
+    useful = {genotype.nodes - 1}
+    for i, j in sorted(carrying, reverse=True, key=lambda edge: edge[1]):
+        if j in useful:
+            useful.add(i)
+    return {(i, j) for i, j in carrying if i in reached and j in useful}
+
+
+def _network(
+    architecture: Architecture, c_in: int, num_classes: int, channels: int, cells: int, stages: int
+) -> nn.Module:
+    from torch import nn
+
+    from archwright.layers import GlobalPoolHead
+
+    layers: list[nn.Module] = [
+        nn.Sequential(nn.Conv2d(c_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+    ]
+    width = channels
+    for stage in range(stages):
+        if stage:
+            layers.append(_reduction(width, 2 * width))
+            width *= 2
+        layers += [_cell(architecture, width) for _ in range(cells)]
+    layers += [nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()), GlobalPoolHead(width, num_classes)]
+    return nn.Sequential(*layers)
+
+
+def _operation(name: str, channels: int) -> nn.Module:
+    from torch import nn
+
+    from archwright.layers import ReLUConvBN
+
+    if name == "nor_conv_1x1":
+        return ReLUConvBN(channels, channels, 1)
+    if name == "nor_conv_3x3":
+        return ReLUConvBN(channels, channels, 3)
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+    return nn.Identity()
+
+
+def _cell(architecture: Architecture, channels: int) -> nn.Module:
+    import torch
+    from torch import nn
+
+    genotype = CELL.genotype(architecture)
+    live = live_edges(genotype)
+
+    class CellNetwork(nn.Module):
+        """A cell: every node is the sum of its incoming edges' outputs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.edges = nn.ModuleDict(
+                {f"{i}-{j}": _operation(str(op), channels) for i, j, op in genotype.edges if op != "none"}
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            nodes: dict[int, Tensor] = {0: x}
+            for j in range(1, genotype.nodes):
+                arriving = [self.edges[f"{i}-{j}"](nodes[i]) for i in range(j) if (i, j) in live]
+                if arriving:
+                    total = arriving[0]
+                    for term in arriving[1:]:
+                        total = total + term
+                    nodes[j] = total
+            output = nodes.get(genotype.nodes - 1)
+            return torch.zeros_like(x) if output is None else output
+
+    return CellNetwork()
+
+
+def _reduction(c_in: int, c_out: int) -> nn.Module:
+    from torch import nn
+
+    from archwright.layers import ReLUConvBN
+
+    class Reduction(nn.Module):
+        """Residual block of stride 2 between stages."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(ReLUConvBN(c_in, c_out, 3, 2), ReLUConvBN(c_out, c_out, 3))
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False), nn.Conv2d(c_in, c_out, 1, bias=False)
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.shortcut(x) + self.body(x)
+            return y
+
+    return Reduction()
