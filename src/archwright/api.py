@@ -347,11 +347,11 @@ class _Job:
 
     def _conclude(self, record: StudyRecord, reason: str, interrupted: bool) -> Result:
         """Retrain, export and report, as far as there is something to and a place to keep it."""
-        from archwright.evaluate import NetworkEvaluator
-
         result = Result(record, reason, interrupted)
         if self.path is None:
             return result
+        from archwright.evaluate import NetworkEvaluator
+
         result.files["study"] = str(self.path)
         if not interrupted and self.final.top and isinstance(self.evaluator, NetworkEvaluator):
             try:

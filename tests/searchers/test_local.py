@@ -55,15 +55,16 @@ def hand_made(gains):
 def test_best_and_worst_improvement_pick_among_all_neighbours(explore, target):
     space, value = hand_made([-1.0, 0.0, 1.0, 3.0, 5.0])
     searcher = LocalSearch(space, GOAL, seed=0, explore=explore)
+    moves = []
+    move = searcher._move
+    searcher._move = lambda to: (moves.append(to), move(to))
     start = Architecture({"x": 0})
     searcher.tell(start, value(start))
-    current = [start]
     while not searcher.exhausted:
         for architecture in searcher.ask(1):
             searcher.tell(architecture, value(architecture))
-        if searcher.current is not None and searcher.current != current[-1]:
-            current.append(searcher.current)
-    assert value(current[1]).metrics["score"] == target
+    assert moves[0] == start
+    assert value(moves[1]).metrics["score"] == target
 
 
 def test_ties_are_not_taken_unless_asked_for():

@@ -210,7 +210,7 @@ class _Worker:
             if not isinstance(log, int):
                 log.close()
         self._connection = Connection(ours.detach())
-        setup = {"evaluator": self._payload, "threads": self._threads, "path": sys.path}
+        setup = {"evaluator": self._payload, "path": sys.path}
         try:
             self._connection.send_bytes(cloudpickle.dumps(setup))
             kind, value = self._receive(self._connection, None)

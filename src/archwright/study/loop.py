@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -63,7 +63,8 @@ class Loop:
     seed: int = 0
     fidelity: float = 1.0
     early_stopping: EarlyStopping | None = None
-    watcher: Watcher = Silent()
+    watcher: Watcher = field(default_factory=Silent)
+    trials: list[Trial] = field(default_factory=list, init=False)
 
     def run(self) -> str:
         """Evaluate until the budget is spent; returns the reason for stopping in words.
@@ -141,6 +142,7 @@ class Loop:
             told=self._take_turn(),
         )
         self.store.finish(trial, self.goal)
+        self.store.set("seconds", self.seconds)
         self.trials.append(trial)
         self.conversation.answer(trial.architecture, trial.evaluation)
         self.watcher.finished(trial, list(self.trials))

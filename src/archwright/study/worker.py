@@ -25,7 +25,6 @@ def main() -> None:
     setup = cloudpickle.loads(connection.recv_bytes())
     sys.path[:] = setup["path"]
     try:
-        _use_threads(setup["threads"])
         evaluator = cloudpickle.loads(setup["evaluator"])
     except BaseException as error:
         connection.send_bytes(cloudpickle.dumps(("unusable", f"{type(error).__name__}: {error}")))
@@ -43,12 +42,6 @@ def main() -> None:
 
         evaluation: Evaluation = evaluator(task.architecture, fidelity=task.fidelity, seed=task.seed, on_epoch=on_epoch)
         connection.send_bytes(cloudpickle.dumps(("done", evaluation)))
-
-
-def _use_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _end_with_parent() -> None:
