@@ -207,7 +207,9 @@ def test_wall_time_budget_ends_the_search():
     assert 0.5 <= time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("limits", [{}, {"evaluations": 0}, {"evaluations": -3}, {"seconds": 0.0}, {"equivalents": -1.0}])
+@pytest.mark.parametrize(
+    "limits", [{}, {"evaluations": 0}, {"evaluations": -3}, {"seconds": 0.0}, {"equivalents": -1.0}]
+)
 def test_impossible_budgets_are_refused(limits):
     with pytest.raises(SettingsError, match="budget"):
         Budget(**limits)

@@ -158,7 +158,9 @@ def test_sampler_runs_a_searcher_in_a_script_of_optunas_own():
     def objective(trial):
         return sum(trial.suggest_categorical(name, [0, 1, 2, 3]) for name in SPACE.names)
 
-    study = optuna.create_study(direction="maximize", sampler=ArchwrightSampler(make_searcher("ls", SPACE, GOAL, seed=3)))
+    study = optuna.create_study(
+        direction="maximize", sampler=ArchwrightSampler(make_searcher("ls", SPACE, GOAL, seed=3))
+    )
     study.optimize(objective, n_trials=60)
     searcher = make_searcher("ls", SPACE, GOAL, seed=3)
     for trial in study.trials:
@@ -166,5 +168,3 @@ def test_sampler_runs_a_searcher_in_a_script_of_optunas_own():
         assert architecture == Architecture(trial.params)
         searcher.tell(architecture, Evaluation({"score": trial.value}))
     assert study.best_value == 15
-
-

@@ -62,9 +62,7 @@ def run(
     store = Store(path, url)
     try:
         store.open({"goal": GOAL.to_json()}, GOAL)
-        conversation = Conversation(
-            make_searcher(searcher, space, GOAL, seed=seed), key or (lambda a: a.key), given
-        )
+        conversation = Conversation(make_searcher(searcher, space, GOAL, seed=seed), key or (lambda a: a.key), given)
         evaluator = evaluator or Toy()
         executor = InProcess(evaluator) if workers == 0 else Processes(evaluator, workers, time_limit=time_limit)
         loop = Loop(
