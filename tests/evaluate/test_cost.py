@@ -146,8 +146,9 @@ def test_training_memory_grows_with_depth_and_batch():
 
     per_layer = memory(9, 128) - memory(8, 128)
     weights, saved = 4 * 50 * 51, 4 * 50 * 128
-    assert per_layer == pytest.approx(4 * weights + saved, rel=0.05)
-    assert memory(8, 256) > 1.8 * (memory(8, 128) - 8 * 4 * weights)
+    # weights and two moments; gradients come when activations have begun to go
+    assert per_layer == pytest.approx(3 * weights + saved)
+    assert memory(8, 256) - memory(8, 128) == pytest.approx(8 * saved, rel=0.5)
 
 
 def test_only_what_was_asked_for_comes_back_and_all_of_it_by_default():

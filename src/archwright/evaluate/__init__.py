@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from archwright.evaluate.devices import resolve_device, seeded
     from archwright.evaluate.metrics import METRICS, Metric, check_metrics, natural_direction, score
     from archwright.evaluate.network import NetworkEvaluator
+    from archwright.evaluate.scoring import Scored, evaluate_split
     from archwright.evaluate.settings import Training
-    from archwright.evaluate.training import Trained, evaluate_split, train
+    from archwright.evaluate.training import Trained, train
 
 _HOMES = {
     "cost": ("profile_network",),
     "devices": ("resolve_device", "seeded"),
     "metrics": ("METRICS", "Metric", "check_metrics", "natural_direction", "score"),
     "network": ("NetworkEvaluator",),
+    "scoring": ("Scored", "evaluate_split"),
     "settings": ("Training",),
-    "training": ("Trained", "evaluate_split", "train"),
+    "training": ("Trained", "train"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -30,6 +32,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "NetworkEvaluator",
+    "Scored",
     "Trained",
     "Training",
     "check_metrics",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError, unknown
+
+if TYPE_CHECKING:
+    from archwright.data import Augmentation
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("adamw", "sgd", "adam"),
@@ -134,6 +137,18 @@ class Training:
             return self.lr * (0.01 if done >= 0.75 else 0.1 if done >= 0.5 else 1.0)
         done = (step + 1 - warmup) / max(1.0, total - warmup + 1)
         return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def augmentation(self, kind: str) -> Augmentation | None:
+        """What is done to training batches of data of this kind (``image`` or ``tabular``), if anything.
+
+        Raises:
+            SettingsError: it is not for such data.
+        """
+        from archwright.data import Augmentation
+
+        made = Augmentation(self.crop, self.flip, self.cutout, self.mixup, self.cutmix)
+        made.check(kind)
+        return None if made.is_none else made
 
     def _check(self, name: str, holds: bool, rule: str) -> None:
         if not holds:

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from archwright.data import Augmentation, Data, DeviceSplit, Split
+from archwright.data import Data, DeviceSplit
+from archwright.evaluate.checkpoint import (
+    copy_into,
+    load_optimizer,
+    network_tensors,
+    optimizer_tensors,
+    read_checkpoint,
+    write_checkpoint,
+)
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
-from archwright.evaluate.metrics import Floats, Ints, score
-from archwright.evaluate.optimizers import make_optimizer
+from archwright.evaluate.metrics import METRICS, PREDICTIVE
+from archwright.evaluate.optimizers import Average, make_optimizer
 from archwright.evaluate.precision import Precision
+from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
+from archwright.layers import set_drop_path
 
+Ending = Literal["complete", "patience", "stopped", "failed"]
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 
 STEPS_BETWEEN_CHECKS = 50
 """Steps after which the loss is read, to end a training that has diverged before its epoch is over."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a network says of a split: metrics, and the ``logits`` (``n x classes``) and ``targets`` (``n``)."""
-
-    metrics: dict[str, float]
-    logits: Floats
-    targets: Ints
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,17 @@ class Trained:
         metrics: validation metrics of the weights that the network has now, and ``seconds``.
         seconds: wall time, over all sittings.
         epochs: how many were done.
-        stopped: why it ended before its last epoch; empty otherwise.
-        failed: it broke (``stopped`` says how); the weights are worth nothing.
+        ending: ``complete``; ``patience`` (by the training's own setting); ``stopped`` (``on_epoch`` said so);
+            ``failed`` (the weights are worth nothing).
+        reason: of an ending that is not ``complete``.
     """
 
     curve: tuple[dict[str, float], ...]
     metrics: dict[str, float]
     seconds: float
     epochs: int
-    stopped: str = ""
-    failed: bool = False
+    ending: Ending = "complete"
+    reason: str = ""
 
 
 def train(
@@ -88,36 +94,17 @@ def train(
     """
     where = resolve_device(device)
     if splits is None:
-        splits = (DeviceSplit(data.train, data, where), DeviceSplit(data.validation, data, where))
+        splits = device_splits(data, training, where)
     trainer = _Trainer(network.to(where), data, training, seed, where, splits)
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     return trainer.run(deadline, on_epoch, checkpoint, checkpoint_seconds)
 
 
-def evaluate_split(
-    network: nn.Module,
-    data: Data,
-    split: Split | DeviceSplit,
-    *,
-    device: str | torch.device = "cpu",
-    batch_size: int = 256,
-    precision: Precision | None = None,
-) -> Scored:
-    """Score a network, in evaluation mode, on a split; it is left in the mode it was in."""
-    where = resolve_device(device)
-    examples = split if isinstance(split, DeviceSplit) else DeviceSplit(split, data, where)
-    precision = precision or Precision("fp32", where)
-    modes = [(module, module.training) for module in network.modules()]
-    network.to(where).eval()
-    try:
-        with torch.no_grad():
-            parts = [precision.run(network, inputs) for inputs, _ in examples.batches(batch_size)]
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    logits = torch.cat([_logits(part).float() for part in parts]).cpu().numpy()
-    targets = examples.targets.cpu().numpy()
-    return Scored(score(logits, targets), logits, targets)
+def device_splits(data: Data, training: Training, device: torch.device) -> tuple[DeviceSplit, DeviceSplit]:
+    """Training and validation examples on a device, for :func:`train`."""
+    last = training.channels_last
+    train, validation = (DeviceSplit(s, data, device, channels_last=last) for s in (data.train, data.validation))
+    return train, validation
 
 
 class _Trainer:
@@ -139,13 +126,14 @@ class _Trainer:
         self.device = device
         self.examples, self.validation = splits
         if training.channels_last:
-            _to_channels_last(network)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision = Precision(training.precision, device)
         self.optimizer = make_optimizer(network, training)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = Average(network, training.ema) if training.ema else None
-        self.augmentation = Augmentation(training.crop, training.flip, training.cutout, training.mixup, training.cutmix)
-        self.weights = _class_weights(self.examples, data.num_classes) if training.class_weights else None
+        self.augmentation = training.augmentation(data.kind)
+        weights = torch.from_numpy(data.class_weights()).float().to(device)
+        self.weights = weights if training.class_weights else None
         self.curve: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
@@ -158,26 +146,23 @@ class _Trainer:
         self._restore(checkpoint)
         started = time.monotonic() - self.seconds
         saved = time.monotonic()
-        stopped = ""
+        asked_to_stop = False
         for epoch in range(len(self.curve) + 1, self.training.epochs + 1):
-            if self._out_of_patience():
+            if asked_to_stop or self._out_of_patience():
                 break
             try:
                 point = self._epoch(epoch, deadline)
-            except _BrokenTraining as broken:
-                return Trained(tuple(self.curve), {}, time.monotonic() - started, epoch - 1, str(broken), failed=True)
+            except _BrokenTrainingError as broken:
+                spent = time.monotonic() - started
+                return Trained(tuple(self.curve), {}, spent, epoch - 1, "failed", str(broken))
             self.seconds = time.monotonic() - started
             self.curve.append({**point, "seconds": self.seconds})
             last = epoch == self.training.epochs or self._out_of_patience()
             if checkpoint is not None and (last or time.monotonic() - saved >= checkpoint_seconds):
                 self._save(checkpoint)
                 saved = time.monotonic()
-            if on_epoch is not None and not on_epoch(epoch, self.curve[-1]) and not last:
-                stopped = f"stopped early after epoch {epoch} of {self.training.epochs}"
-                break
-        if not stopped and len(self.curve) < self.training.epochs:
-            stopped = f"no better {self.training.monitor} for {self.training.patience} validations"
-        return self._concluded(stopped)
+            asked_to_stop = on_epoch is not None and not on_epoch(epoch, self.curve[-1])
+        return self._concluded()
 
     def _epoch(self, epoch: int, deadline: float) -> dict[str, float]:
         """Train for one epoch and, where it is due, validate."""
@@ -192,24 +177,180 @@ class _Trainer:
         return point
 
     def _steps(self, epoch: int, deadline: float) -> tuple[float, float]:
-        """Mean loss and last learning rate. All randomness comes from the global generator, seeded for this epoch."""
+        """Mean loss and last learning rate of an epoch."""
         settings, steps = self.training, self.examples.steps(self.training.batch_size)
-        generator = torch.Generator(self.device).manual_seed(derived_seed(self.seed, epoch, 1))
+        order = torch.Generator().manual_seed(derived_seed(self.seed, epoch, 1))
+        noise = torch.Generator(self.device).manual_seed(derived_seed(self.seed, epoch, 2))
         total, seen, lr = torch.zeros((), device=self.device), 0, 0.0
         self.network.train()
-        for i, (inputs, targets) in enumerate(self.examples.batches(settings.batch_size, generator)):
+        for i, (inputs, targets) in enumerate(self.examples.batches(settings.batch_size, order)):
             lr = settings.learning_rate((epoch - 1) * steps + i, steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            total.add_(self._step(inputs, targets, generator), alpha=len(inputs))
+            if self.augmentation is not None:
+                inputs, targets = self.augmentation(inputs, targets, self.data.num_classes, noise)
+            total.add_(self._step(inputs, targets), alpha=len(inputs))
             seen += len(inputs)
             if i % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
                 _check_finite(total, epoch)
             if time.monotonic() > deadline:
-                raise _BrokenTraining(f"over its time limit in epoch {epoch} of {settings.epochs}")
+                raise _BrokenTrainingError(f"over its time limit in epoch {epoch} of {settings.epochs}")
         _check_finite(total, epoch)
         return float(total) / seen, lr
 
-    def _step(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One step of the optimiser; returns the batch's loss, on the device."""
-        ...
+        loss = self._loss(self.precision.run(self.network, inputs), targets)
+        scaler, clip = self.precision.scaler, self.training.gradient_clip
+        if scaler is None:
+            torch.autograd.backward(loss)
+        else:
+            torch.autograd.backward(scaler.scale(loss))
+        if clip:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, clip)
+        if scaler is None:
+            self.optimizer.step()
+        else:
+            scaler.step(self.optimizer)
+            scaler.update()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update()
+        return loss.detach()
+
+    def _loss(self, output: Any, targets: Tensor) -> Tensor:
+        """Cross-entropy, and that of the auxiliary head where there is one."""
+        heads = output if isinstance(output, (tuple, list)) else (output,)
+        weights = (1.0, self.training.auxiliary_weight)
+        losses = [
+            weight
+            * functional.cross_entropy(
+                logits.float(), targets, self.weights, label_smoothing=self.training.label_smoothing
+            )
+            for logits, weight in zip(heads, weights)
+            if weight and logits is not None
+        ]
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """Validation metrics; keeps a copy of the judged weights where they are the best so far."""
+        settings = self.training
+        with self._judged():
+            scored = evaluate_split(
+                self.network,
+                self.data,
+                self.validation,
+                device=self.device,
+                batch_size=2 * settings.batch_size,
+                precision=self.precision,
+            )
+            if self._is_best(scored.metrics[settings.monitor]):
+                self.best_epoch = epoch
+                if settings.keep == "best":
+                    self.best = {name: t.detach().clone() for name, t in network_tensors(self.network).items()}
+        return scored.metrics
+
+    def _is_best(self, value: float) -> bool:
+        if not self.best_epoch:
+            return not math.isnan(value)
+        gain = value - self.curve[self.best_epoch - 1][self.training.monitor]
+        return gain > 0 if METRICS[self.training.monitor].direction == "maximize" else gain < 0
+
+    def _out_of_patience(self) -> bool:
+        since = sum("loss" in point for point in self.curve[self.best_epoch :])
+        return 0 < self.training.patience <= since
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Within, the network has the weights that are judged: the average, where there is one."""
+        if self.average is None:
+            yield
+            return
+        self.average.swap()
+        try:
+            yield
+        finally:
+            self.average.swap()
+
+    def _concluded(self) -> Trained:
+        """Give the network the weights that count, and say what they are worth."""
+        chosen = len(self.curve)
+        if self.best:
+            copy_into(network_tensors(self.network), self.best)
+            chosen = self.best_epoch
+        elif "loss" not in self.curve[-1]:
+            self.curve[-1] |= self._validate(chosen)
+        if self.average is not None and not self.best:
+            self.average.swap()
+        metrics = {name: self.curve[chosen - 1][name] for name in PREDICTIVE} | {"seconds": self.seconds}
+        return Trained(tuple(self.curve), metrics, self.seconds, len(self.curve), *self._ending())
+
+    def _ending(self) -> tuple[Ending, str]:
+        settings, done = self.training, len(self.curve)
+        if done == settings.epochs:
+            return "complete", ""
+        if self._out_of_patience():
+            return "patience", f"no better {settings.monitor} in {settings.patience} validations"
+        return "stopped", f"stopped early after epoch {done} of {settings.epochs}"
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on."""
+        return {
+            "training": self.training.to_json(),
+            "seed": self.seed,
+            "data": self.data.fingerprint,
+            "network": {name: list(tensor.shape) for name, tensor in network_tensors(self.network).items()},
+        }
+
+    def _groups(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            "network": network_tensors(self.network),
+            "optimizer": optimizer_tensors(self.optimizer),
+            "average": self.average.tensors if self.average is not None else {},
+            "best": self.best,
+        }
+
+    def _save(self, path: Path) -> None:
+        scaler = self.precision.scaler
+        state = {
+            "identity": self._identity(),
+            "curve": self.curve,
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "average_steps": self.average.steps if self.average is not None else 0,
+            "scaler": scaler.state_dict() if scaler is not None else {},
+        }
+        tensors = {f"{group}/{name}": t for group, named in self._groups().items() for name, t in named.items()}
+        write_checkpoint(path, tensors, state)
+
+    def _restore(self, path: Path | None) -> None:
+        """Go on from a checkpoint, if it is there."""
+        found = None if path is None else read_checkpoint(path, self._identity())
+        if found is None:
+            return
+        tensors, state = found
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}, "best": {}}
+        for key, tensor in tensors.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = tensor
+        copy_into(network_tensors(self.network), groups["network"])
+        load_optimizer(self.optimizer, groups["optimizer"])
+        if self.average is not None:
+            copy_into(self.average.tensors, groups["average"])
+            self.average.steps = state["average_steps"]
+        if self.precision.scaler is not None:
+            self.precision.scaler.load_state_dict(state["scaler"])
+        self.best = {name: tensor.to(self.device) for name, tensor in groups["best"].items()}
+        self.curve, self.best_epoch, self.seconds = state["curve"], state["best_epoch"], state["seconds"]
+
+
+class _BrokenTrainingError(Exception):
+    """A training that ends without a network; the message says why."""
+
+
+def _check_finite(total: Tensor, epoch: int) -> None:
+    value = float(total)
+    if not math.isfinite(value):
+        raise _BrokenTrainingError(f"the training loss was {value} in epoch {epoch}")
