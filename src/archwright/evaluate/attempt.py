@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from archwright.evaluate.network import NetworkEvaluator
 
 LONGEST_REASON = 300
-LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (torch, np)) + (str(Path(__file__).parents[1]),)
+LIBRARIES = (str(Path(torch.__file__).parent), str(Path(np.__file__).parent), str(Path(__file__).parents[1]))
 """Folders in whose files a user's mistake is not to be looked for."""
 
 

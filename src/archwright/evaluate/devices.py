@@ -84,8 +84,6 @@ def _has_mps() -> bool:
 
 
 def _accelerator(device: torch.device | None) -> torch.device | None:
-    if device is None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.device("cuda", torch.cuda.current_device())
     if device is None or device.type == "cpu":
         return None
     if device.type == "cuda":

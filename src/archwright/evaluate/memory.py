@@ -32,7 +32,7 @@ def peak_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size: in
     def count(twin: nn.Module, inputs: Tensor) -> int:
         with torch.no_grad(), plain_attention(), _Lifetimes() as lifetimes:
             twin(inputs)
-        return lifetimes.peak
+        return int(lifetimes.peak)
 
     shape = (batch_size, *input_shape)
     held = bytes_of(state(network).values()) + 4 * int(np.prod(shape))
@@ -48,7 +48,7 @@ def training_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size
             outputs = [o for o in tree_leaves(twin(inputs)) if isinstance(o, Tensor) and o.requires_grad]
             if outputs:
                 torch.autograd.backward([o.float().sum() for o in outputs])
-        return lifetimes.peak
+        return int(lifetimes.peak)
 
     shape = (max(2, batch_size), *input_shape)
     trainable = [p for p in network.parameters() if p.requires_grad]
@@ -57,13 +57,13 @@ def training_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size
         return float(held + on_twin(network, shape, count))
 
 
-class _Lifetimes(TorchDispatchMode):
+class _Lifetimes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of tensors made within, from their making to their end; ``peak`` is the most at one time."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive = 0
-        self.peak = 0
+        self.peak: int = 0
         self._known: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def __torch_dispatch__(
