@@ -95,7 +95,7 @@ def wheel(_: list[str]) -> None:
 JOBS = {"demo": demo, "test": test, "slow": slow, "wheel": wheel}
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036  (this script may be run by any Python)
         sys.exit(
             f"Archwright needs Python 3.10 or newer, this is {sys.version.split()[0]}; try python3.12 tasks.py ..."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import optuna
 import pytest
@@ -101,8 +102,6 @@ def test_folder_that_is_a_file_is_refused(tmp_path):
 
 def test_place_that_cannot_be_written_is_refused():
     with pytest.raises(StudyError, match="cannot write in /proc"):
-        from pathlib import Path
-
         Store(Path("/proc/study"))
 
 

@@ -102,7 +102,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def metrics_line(metrics: Mapping[str, float], names: Iterable[str]) -> str:
     """``accuracy 0.972, params 73,306``."""
-    return ", ".join(f"{name} {number(metrics[name])}" for name in names if name in metrics)
+    return ", ".join(f"{name} {number(metrics[name])}" for name in dict.fromkeys(names) if name in metrics)
 
 
 def open_record(study: Path) -> StudyRecord:

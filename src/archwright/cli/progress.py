@@ -86,7 +86,8 @@ class _Stage:
             objectives = [o.metric for o in self._goal.objectives]
             outcome = metrics_line(trial.evaluation.metrics, objectives) or trial.evaluation.reason
             total = f"/{self._total}" if self._total else ""
-            line = f"{self._name} {self._known + self._done}{total}  trial {trial.number} {trial.evaluation.status}: {outcome}"
+            what = "trial" if self._budget is not None else "network"
+            line = f"{self._name} {self._known + self._done}{total}  {what} {trial.number} {trial.evaluation.status}: {outcome}"
             self._bars.console.print(Text(line), soft_wrap=True)
 
     def _show(self, trials: list[Trial] | None = None) -> None:

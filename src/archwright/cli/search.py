@@ -57,6 +57,12 @@ def search(
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Leave out unreadable images of a folder.", rich_help_panel=WHAT)
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Label column of a CSV file; the last one by default.", rich_help_panel=WHAT, show_default=False
+        ),
+    ] = None,
     validation: Annotated[
         float, typer.Option(help="Share of validation images where the data has no such split.", rich_help_panel=WHAT)
     ] = 0.2,
@@ -188,9 +194,8 @@ def search(
     limits = Budget(budget, budget_full, seconds)
     settings = common.pairs(train, "--train")
     made = get_family(family, **common.pairs(set_, "--set"))
-    how = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
-    folder_only: dict[str, Any] = {"resize": resize, "skip_corrupt": skip_corrupt or None}
-    loaded = load_data(data, **how, **{k: v for k, v in folder_only.items() if v is not None})
+    how: dict[str, Any] = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
+    loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target)
     folder = study or Path("runs") / f"{made.name}-{loaded.name}"
     show = not quiet and not json
     with Progress(goal, limits, shown=show) as progress:

@@ -144,7 +144,8 @@ class Data:
         """Inverse frequency of each class in the training split, with mean 1 over the classes; 0 for an absent one."""
         counts = np.bincount(self.train.targets, minlength=self.num_classes)
         weights = np.where(counts > 0, 1.0 / np.maximum(counts, 1), 0.0)
-        return weights * self.num_classes / weights.sum()
+        scaled: NDArray[np.float64] = weights * self.num_classes / weights.sum()
+        return scaled
 
     def subset(self, size: int, seed: int = 0) -> Data:
         """The same data with a stratified sample of ``size`` training examples."""

@@ -160,8 +160,8 @@ def _cifar(names: set[str], read: Read, path: Path) -> tuple[dict[str, Pair], li
         )
     if "train" in base and "meta" in base:
         key = "fine_labels"
-        train, test = (_batch(read(_need(base, part, path)), key, path) for part in ("train", "test"))
-        return _joined([train], [test]), _meta(base, read, "meta", "fine_label_names", path)
+        parts = [_batch(read(_need(base, part, path)), key, path) for part in ("train", "test")]
+        return _joined(parts[:1], parts[1:]), _meta(base, read, "meta", "fine_label_names", path)
     if "data_batch_1.bin" in base:
         train = [
             _binary(read(base[f"data_batch_{i}.bin"]), 1, path) for i in range(1, 6) if f"data_batch_{i}.bin" in base
@@ -169,8 +169,8 @@ def _cifar(names: set[str], read: Read, path: Path) -> tuple[dict[str, Pair], li
         test = [_binary(read(_need(base, "test_batch.bin", path)), 1, path)]
         return _joined(train, test), _text(base, read, "batches.meta.txt")
     if "train.bin" in base:
-        train, test = (_binary(read(_need(base, f"{part}.bin", path)), 2, path) for part in ("train", "test"))
-        return _joined([train], [test]), _text(base, read, "fine_label_names.txt")
+        parts = [_binary(read(_need(base, f"{part}.bin", path)), 2, path) for part in ("train", "test")]
+        return _joined(parts[:1], parts[1:]), _text(base, read, "fine_label_names.txt")
     raise DataError(f"{path} has no CIFAR files (data_batch_1, train, data_batch_1.bin or train.bin)")
 
 

@@ -86,7 +86,8 @@ def _images(folder: Path) -> list[Path]:
 def _read(file: Path, skip_corrupt: bool, notes: list[str]) -> Image.Image | None:
     try:
         with Image.open(file) as image:
-            return image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16", "F") else "RGB")
+            read: Image.Image = image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16", "F") else "RGB")
+            return read
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         if skip_corrupt:
             notes.append(f"left out {file}, which cannot be read")

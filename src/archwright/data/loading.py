@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def load_data(
     validation: float = 0.2,
     test: float = 0.2,
     limit: int | None = None,
-    resize: int | tuple[int, int] | None = None,
+    resize: int | Sequence[int] | None = None,
     skip_corrupt: bool = False,
     target: str | None = None,
 ) -> Data:
@@ -53,14 +53,13 @@ def load_data(
     """
     options = {"seed": seed, "validation": validation, "test": test, "limit": limit}
     loading = {
-        **options, "resize": list(resize) if isinstance(resize, tuple) else resize, "skip_corrupt": skip_corrupt,
+        **options, "resize": resize if resize is None or isinstance(resize, int) else list(resize), "skip_corrupt": skip_corrupt,
         "target": target,
     }  # fmt: skip
-    if isinstance(resize, list):
-        resize = (resize[0], resize[1])
     if isinstance(source, Data):
         return source
-    name, pairs, classes, notes = _read(source, resize, skip_corrupt, target)
+    size = resize if resize is None or isinstance(resize, int) else (resize[0], resize[1])
+    name, pairs, classes, notes = _read(source, size, skip_corrupt, target)
     if isinstance(pairs, Data):
         return replace(pairs, source=str(source), loading=loading)
     data = make_data(name, pairs, **options, classes=classes or None, notes=notes)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from archwright.errors import DataError, FamilyError, SettingsError, StudyError
 from archwright.export.model import Model
 from archwright.export.writing import read_description
 from archwright.families import family_from_spec
+from archwright.families.userfile import adapted
 from archwright.space import Architecture
 
 
@@ -84,8 +85,6 @@ def _builder(spec: dict[str, Any], folder: Path, build: Callable[..., nn.Module]
             raise FamilyError(
                 f"the network of {folder} was built by a Python function that is not stored; pass it: load(path, build=...)"
             )
-        from archwright.families import adapted
-
         return adapted(build, "load(build=...)")
     if spec["kind"] == "file":
         spec = {**spec, "source": str(folder / spec["source"])}

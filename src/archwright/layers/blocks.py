@@ -131,7 +131,8 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block."""
         y = self.body(x)
-        return x + self.drop(y) if self.residual else y
+        out: Tensor = x + self.drop(y) if self.residual else y
+        return out
 
 
 class ResidualBlock(nn.Module):

@@ -76,7 +76,7 @@ def effects_figure(record: StudyRecord, found: Importance, most: int = 4) -> Fig
         groups: dict[object, list[float]] = defaultdict(list)
         for trial in record.ok:
             groups[trial.architecture.get(name, "(none)")].append(trial.evaluation.metrics[found.metric])
-        values = sorted(groups, key=lambda v: (isinstance(v, str), v if not isinstance(v, str) else 0, str(v)))  # type: ignore[arg-type, return-value]
+        values = sorted(groups, key=lambda v: (isinstance(v, str), v if not isinstance(v, str) else 0, str(v)))
         if len(values) > 12:
             axis.scatter(
                 [float(str(v)) for v in values for _ in groups[v]],

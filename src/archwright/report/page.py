@@ -56,7 +56,7 @@ def page(record: StudyRecord, figures: Figures, found: Importance | None, title:
         _section(
             "The network that was chosen", _architecture_caption(record), _figure(figures, "architecture", narrow=True)
         ),
-        _section("Learning curves", _curves_caption(record), _figure(figures, "curves")),
+        _section("Learning curves", _curves_caption(), _figure(figures, "curves")),
         _importance(record, figures, found),
         _section("The best trials", "Click on a column's name to sort by it.", _trials_table(record)),
         _section("What did not end well", "", _failures(record)),
@@ -208,7 +208,7 @@ def chosen_architecture(record: StudyRecord) -> Any:
     return None if record.best is None else record.best.architecture
 
 
-def _curves_caption(record: StudyRecord) -> str:
+def _curves_caption() -> str:
     return (
         "Grey: every trial. Colour: the best ones. Curves that cross late say that short trainings rank networks badly."
     )

@@ -15,7 +15,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 INK, GREY, FAINT = "#222222", "#8a8a8a", "#d5d8dc"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW)
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": GREY,

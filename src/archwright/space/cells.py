@@ -151,7 +151,7 @@ class Cell:
         """Which operation sequences lead from input to output (White et al. 2021, BANANAS)."""
         column = {name: i for i, name in enumerate(self.names)}
         live = np.array([self._live.index(op) if op in self._live else -1 for op in self.operations])
-        start = {}
+        start: dict[int, int] = {}
         for position, words in enumerate(self._sequences):
             start.setdefault(len(words), position)
         found = np.zeros((len(codes), len(self._sequences)))

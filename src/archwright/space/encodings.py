@@ -90,7 +90,8 @@ def _one_hot(name: str, parameter: Parameter, architectures: Sequence[Architectu
     if _is_wide(parameter):
         return _places(name, parameter, architectures, 0.0)[:, None]
     column = _column(name, parameter, architectures)
-    return (column[:, None] == np.arange(parameter.count)).astype(np.float64)
+    one_hot: NDArray[np.float64] = (column[:, None] == np.arange(parameter.count)).astype(np.float64)
+    return one_hot
 
 
 def _labels(name: str, parameter: Parameter) -> list[str]:

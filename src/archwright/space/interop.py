@@ -51,8 +51,9 @@ def from_optuna(distributions: Mapping[str, Any]) -> Space:
         elif isinstance(d, FloatDistribution) and d.step is None:
             parameters[name] = Real(d.low, d.high, d.log)
         elif isinstance(d, FloatDistribution):
-            steps = round((d.high - d.low) / d.step) + 1
-            parameters[name] = Choice(*(d.low + i * d.step for i in range(steps)), ordered=True)
+            step = float(d.step or 1.0)
+            steps = round((d.high - d.low) / step) + 1
+            parameters[name] = Choice(*(d.low + i * step for i in range(steps)), ordered=True)
         else:
             raise SpaceError(f"the distribution of {name!r} is of a kind that cannot be converted: {d!r}")
     return Space(parameters)

@@ -37,7 +37,7 @@ class Parameter(ABC):
             object.__setattr__(self, name, value)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.to_json() == other.to_json()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
         return hash(repr(self))

@@ -105,7 +105,8 @@ def replay(conversation: Conversation, finished: Sequence[Trial], running: Seque
         StudyError: the searcher no longer says what it said then.
     """
     turns: list[tuple[int, Trial | Running, bool]] = [(t.told, t, False) for t in finished]
-    turns += [(t.asked, t, True) for t in [*finished, *running]]
+    turns += [(t.asked, t, True) for t in finished]
+    turns += [(r.asked, r, True) for r in running]
     for _, trial, is_question in sorted(turns, key=lambda turn: turn[0]):
         if not is_question:
             assert isinstance(trial, Trial)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,17 +76,19 @@ class Retrainer:
         from safetensors.torch import save_file
 
         place = self.weights(architecture, seed)
+        checkpoint = place.with_suffix(".checkpoint")
         evaluation, network = self.evaluator.train_fully(
             architecture,
             training=self.training,
             seed=seed,
-            checkpoint=place.with_suffix(".checkpoint"),
+            checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
         if network is not None:
             temporary = place.with_suffix(".new")
             save_file({k: v.detach().cpu().clone() for k, v in network.state_dict().items()}, temporary)
             temporary.replace(place)
+            checkpoint.unlink(missing_ok=True)
         return evaluation
 
     def weights(self, architecture: Architecture, seed: int) -> Path:
@@ -134,7 +136,7 @@ class FinalStage:
         done = self._train(jobs)
         goal = self.record.goal
         candidates = [self._candidate(job, e) for job, e in zip(jobs, done) if job.kind == "candidate"]
-        winner = choose([c["validation"] for c in candidates], goal)
+        winner = choose([c["validation"] for c in candidates], goal, self.record.pareto)
         if winner is None:
             return None
         baselines = [self._baseline(job, e) for job, e in zip(jobs, done) if job.kind != "candidate"]
@@ -272,9 +274,12 @@ class FinalStage:
         return dict(self.retrainer.evaluator.test(network))
 
 
-def choose(validation: list[Mapping[str, float]], goal: Goal) -> int | None:
-    """Index of the candidate with the best validation metrics; ``None`` when none has finite objectives."""
+def choose(validation: list[Mapping[str, float]], goal: Goal, front: Sequence[Trial] = ()) -> int | None:
+    """Index of the candidate with the best validation metrics; ``None`` when none has finite objectives.
+
+    With several objectives, the one nearest to the ideal point, on the scale of the search's ``front``.
+    """
     trials = [Trial(i, Architecture({}), Evaluation(metrics)) for i, metrics in enumerate(validation)]
     usable = [t for t in trials if np.isfinite(goal.values(t.evaluation)).all()]
     kept = [t for t in usable if goal.violation(t.evaluation.metrics) == 0] or usable
-    return knee(pareto_front(kept, goal), goal).number if kept else None
+    return knee(pareto_front(kept, goal), goal, front).number if kept else None

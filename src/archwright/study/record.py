@@ -132,10 +132,14 @@ def pareto_front(trials: Sequence[Trial], goal: Goal) -> list[Trial]:
     return sorted(front, key=lambda t: goal.values(t.evaluation)[0], reverse=True)
 
 
-def knee(front: Sequence[Trial], goal: Goal) -> Trial:
-    """The member of a front nearest to the ideal point, every objective scaled to [0, 1] over the front."""
-    points = objective_matrix(front, goal)
-    return front[int(np.argmin(_distance_to_ideal(points)))]
+def knee(front: Sequence[Trial], goal: Goal, scale_of: Sequence[Trial] = ()) -> Trial:
+    """The trial nearest to the ideal point, every objective scaled to [0, 1].
+
+    The ideal point and the scale are those of ``scale_of`` and ``front`` together: what is a small difference there
+    stays small among a few candidates that are close to each other.
+    """
+    points = objective_matrix([*front, *scale_of], goal)
+    return front[int(np.argmin(_distance_to_ideal(points)[: len(front)]))]
 
 
 def rank(trials: Sequence[Trial], goal: Goal) -> list[Trial]:

@@ -22,12 +22,16 @@ def toy_space(parameters: int = 4, values: int = 4) -> Space:
 
 def additive(architecture: Architecture) -> Evaluation:
     """An easy objective: the best architecture has the largest value everywhere."""
-    return Evaluation({"score": float(sum(float(v) * (i + 1) for i, v in enumerate(architecture.values())))})
+    return Evaluation({"score": float(sum(_int(v) * (i + 1) for i, v in enumerate(architecture.values())))})
+
+
+def _int(value: object) -> int:
+    return int(str(value))
 
 
 def trajectory(searcher: Searcher, n: int) -> list[Architecture]:
     """The first ``n`` architectures of a search on :func:`additive`, one at a time."""
-    asked = []
+    asked: list[Architecture] = []
     while len(asked) < n:
         proposals = searcher.ask(1)
         if not proposals:
@@ -108,5 +112,5 @@ class SearcherContract:
         searcher = make(toy_space(), goal, 0)
         for _ in range(40):
             (architecture,) = searcher.ask(1)
-            values = dict(additive(architecture).metrics) | {"size": float(sum(architecture.values()))}
+            values = dict(additive(architecture).metrics) | {"size": float(sum(map(_int, architecture.values())))}
             searcher.tell(architecture, Evaluation(values))
