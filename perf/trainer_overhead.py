@@ -2,8 +2,8 @@
 
 Both train equal networks on equal batches with the same optimiser, clipping and number of validations. The bare loop
 knows nothing of schedules, seeds, time limits, losses that are not finite, learning curves or metrics beyond accuracy.
-They take turns, and the median of the ratios of neighbouring turns counts, so that a machine that slows down meets both;
-on a CPU the time is that of the process, which does not grow when others use the machine.
+They take turns, so that a machine that slows down meets both, and the first quartile of each one's times counts, since
+what else runs on a machine only ever adds. On a CPU the time is that of the process.
 
     python perf/trainer_overhead.py [--rounds 15] [--device cpu]
 """
@@ -72,12 +72,11 @@ def ours(network: nn.Module, data: Data, splits: Splits, training: Training, dev
 
 
 def ratio(make: Callable[[], nn.Module], data: Data, training: Training, device: torch.device, rounds: int) -> float:
-    """Median over ``rounds`` of our time divided by the bare loop's."""
+    """Our time divided by the bare loop's."""
     splits = device_splits(data, training, device)
-    ratios = []
     clock = time.process_time if device.type == "cpu" else time.perf_counter
+    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
     for turn in range(rounds + 1):
-        seconds = {}
         for name in ("ours", "bare") if turn % 2 else ("bare", "ours"):
             network = make().to(device)
             synchronize(device)
@@ -87,10 +86,9 @@ def ratio(make: Callable[[], nn.Module], data: Data, training: Training, device:
             else:
                 bare(network, splits, training)
             synchronize(device)
-            seconds[name] = clock() - started
-        if turn:  # the first warms up
-            ratios.append(seconds["ours"] / seconds["bare"])
-    return float(np.median(ratios))
+            if turn:  # the first warms up
+                seconds[name].append(clock() - started)
+    return float(np.quantile(seconds["ours"], 0.25) / np.quantile(seconds["bare"], 0.25))
 
 
 def main() -> None:

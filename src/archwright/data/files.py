@@ -26,6 +26,8 @@ def read_npz(path: Path) -> dict[str, Pair]:
     Raises:
         DataError: not such a file.
     """
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is not a readable .npz file (numpy.savez writes such files)")
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = set(archive.files)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from archwright.errors import ArchwrightError, FamilyError
+from archwright.errors import ArchwrightError, FamilyError, SpaceError
 from archwright.families.base import Family
 from archwright.space import Architecture, Space
 
@@ -32,7 +32,10 @@ def family_from_file(path: str | Path) -> Family:
     module = _import(file)
     space, build = _wanted(module, file, "space"), _wanted(module, file, "build")
     if isinstance(space, Mapping):
-        space = Space(space)
+        try:
+            space = Space(space)
+        except SpaceError as error:
+            raise FamilyError(f"{file}: {error}") from error
     if not isinstance(space, Space):
         raise FamilyError(
             f"{file}: space must be an archwright.Space or a dict of parameters, not {type(space).__name__}"
