@@ -511,7 +511,7 @@ def _evaluator(
     from archwright.data import load_data
     from archwright.evaluate import NetworkEvaluator, Training
 
-    settings = training if isinstance(training, Training) else Training(**(training or {}))
+    settings = training if isinstance(training, Training) else Training.from_json(training or {})
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
     loaded: Data = load_data(data)

@@ -205,11 +205,16 @@ def test_seeded_draws_repeat_and_leave_the_global_state_alone():
     import numpy as np
 
     def draws():
-        return float(torch.rand(())), random.random(), float(np.random.rand())
+        return float(torch.rand(())), random.random(), float(np.random.rand())  # noqa: NPY002
 
-    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    def start():
+        torch.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)  # noqa: NPY002
+
+    start()
     expected = draws()
-    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    start()
     with seeded(7):
         first = draws()
     assert draws() == expected

@@ -38,13 +38,13 @@ class Progress:
         self.final = _Stage(self._bars, "retrain", goal, None, plain=shown and not console.is_terminal)
 
     def __enter__(self) -> Progress:
-        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._bars.live.is_started:
+            self._bars.stop()
 
 
 class _Stage:
@@ -96,6 +96,7 @@ class _Stage:
         if trials:
             fields["best"] = self._best(trials)
         if self._task is None:
+            self._bars.start()
             fields.setdefault("best", "")
             self._task = self._bars.add_task(self._name, total=self._total, completed=done, **fields)  # type: ignore[arg-type]
         self._bars.update(self._task, completed=done, total=self._total, **fields)  # type: ignore[arg-type]

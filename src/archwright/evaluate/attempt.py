@@ -68,7 +68,7 @@ class Attempt:
         self._epochs = 0
 
     def evaluation(self, seed: int) -> Evaluation:
-        """Make it."""
+        """Make it. Only what ``on_epoch`` raises is raised."""
         try:
             broken = self._measure(seed)
             if broken:
@@ -78,6 +78,8 @@ class Attempt:
                 if self._done[-1].ending == "stopped":
                     break
             return self._judged()
+        except _CallbackError as callback:
+            raise callback.error from None
         except (Exception, SystemExit) as error:
             self.network = None
             where = f"batch size {self.training.batch_size} on {self.evaluator.device}"
@@ -125,7 +127,10 @@ class Attempt:
 
     def _tell(self, epoch: int, point: Mapping[str, float]) -> bool:
         self._epochs = epoch
-        return self.on_epoch is None or self.on_epoch(epoch, {**self._costs, **point})
+        try:
+            return self.on_epoch is None or self.on_epoch(epoch, {**self._costs, **point})
+        except Exception as error:
+            raise _CallbackError(error) from error
 
     def _judged(self) -> Evaluation:
         """The evaluation of what was trained."""
@@ -158,6 +163,14 @@ class Attempt:
             seconds=time.monotonic() - self._started,
             curve=averaged_curve([t.curve for t in self._done]),
         )
+
+
+class _CallbackError(BaseException):
+    """Carries what ``on_epoch`` raised past all that is said of candidates: it is not theirs."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _BrokenCandidateError(ArchwrightError):

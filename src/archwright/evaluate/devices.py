@@ -48,20 +48,17 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         device: whose generator is kept too, beside the CPU's.
     """
     words = np.random.SeedSequence(abs(int(seed))).generate_state(2, np.uint64)
-    ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002
-    accelerator = _accelerator(device)
-    with torch.random.fork_rng(
-        devices=[] if accelerator is None else [accelerator.index or 0],
-        device_type="cuda" if accelerator is None else accelerator.type,
-    ):
-        torch.manual_seed(int(words[0]))
-        random.seed(int(words[1]))
-        np.random.seed(int(words[1]) % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            random.setstate(ours)
-            np.random.set_state(theirs)  # noqa: NPY002
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state(), _device_state(device)  # noqa: NPY002
+    torch.manual_seed(int(words[0]))
+    random.seed(int(words[1]))
+    np.random.seed(int(words[1]) % 2**32)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        torch.set_rng_state(before[2])
+        _set_device_state(device, before[3])
 
 
 def derived_seed(*path: int) -> int:
@@ -83,10 +80,18 @@ def _has_mps() -> bool:
     return bool(torch.backends.mps.is_available())
 
 
-def _accelerator(device: torch.device | None) -> torch.device | None:
-    if device is None or device.type == "cpu":
-        return None
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return torch.device("cuda", index)
-    return device
+def _device_state(device: torch.device | None) -> torch.Tensor | None:
+    """State of an accelerator's generator."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    if device is not None and device.type == "mps":
+        return torch.mps.get_rng_state()
+    return None
+
+
+def _set_device_state(device: torch.device | None, state: torch.Tensor | None) -> None:
+    if device is not None and state is not None:
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.mps.set_rng_state(state)

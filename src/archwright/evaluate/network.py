@@ -119,7 +119,7 @@ class NetworkEvaluator:
         """Costs that need no training: ``params``, ``macs`` and those in the goal; nothing where ``build`` breaks."""
         try:
             return self.costs(self.build(architecture))
-        except Exception:
+        except (Exception, SystemExit):
             return {}
 
     def costs(self, network: nn.Module) -> dict[str, float]:
@@ -200,18 +200,26 @@ class NetworkEvaluator:
         """
         family = self.family
         rng = np.random.default_rng(0)
-        first: Exception | None = None
+        first: BaseException | None = None
         for i in range(4):
             architecture = (family.default or family.space.default) if i == 0 else family.space.sample(rng)
             try:
                 network = self.build(architecture)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 first = first or error
                 continue
             check_output(network, self.data.input_shape, self.data.num_classes, where=f"family {family.name!r}: build")
             return
         assert first is not None
         raise FamilyError(f"family {family.name!r}: {explain('build', first, family.source)}") from first
+
+    def warm_up(self) -> None:
+        """Do what torch does once in a process, seconds of it, before a first evaluation has its time measured."""
+        from torch import optim, zeros
+
+        device = resolve_device(self.device)
+        optim.AdamW([nn.Parameter(zeros(1, device=device))])
+        self.splits()
 
     def splits(self) -> tuple[DeviceSplit, DeviceSplit]:
         """Training and validation examples on the device, copied there once per process."""

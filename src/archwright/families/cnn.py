@@ -29,7 +29,7 @@ def cnn() -> Family:
     default = {
         "stages": 3,
         "depth": 2,
-        "width": 32,
+        "width": 16,
         "block": "residual",
         "kernel": 3,
         "se": False,

@@ -51,7 +51,7 @@ def export_trial(
     loaded = load_data(data if data is not None else described["source"], **described["loading"])
     if loaded.fingerprint != described["fingerprint"]:
         raise StudyError(f"{loaded.source} is not the data that the study {study} was made with; name it with --data")
-    training = Training(**settings["training"])
+    training = Training.from_json(settings["training"])
     final = FinalSettings(**settings["final"])
     if epochs is not None:
         final = replace(final, epochs=epochs)

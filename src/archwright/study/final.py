@@ -91,6 +91,10 @@ class Retrainer:
             checkpoint.unlink(missing_ok=True)
         return evaluation
 
+    def warm_up(self) -> None:
+        """As the evaluator's."""
+        self.evaluator.warm_up()
+
     def weights(self, architecture: Architecture, seed: int) -> Path:
         """Where the weights of a training stand."""
         text = json.dumps([architecture.key, self.training.to_json(), seed], sort_keys=True)

@@ -26,6 +26,7 @@ def main() -> None:
     sys.path[:] = setup["path"]
     try:
         evaluator = cloudpickle.loads(setup["evaluator"])
+        getattr(evaluator, "warm_up", _nothing)()
     except BaseException as error:
         connection.send_bytes(cloudpickle.dumps(("unusable", f"{type(error).__name__}: {error}")))
         raise
@@ -42,6 +43,10 @@ def main() -> None:
 
         evaluation: Evaluation = evaluator(task.architecture, fidelity=task.fidelity, seed=task.seed, on_epoch=on_epoch)
         connection.send_bytes(cloudpickle.dumps(("done", evaluation)))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _end_with_parent() -> None:
