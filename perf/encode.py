@@ -1,6 +1,6 @@
 """Encoding 10,000 cells of six edges at once, against a plain loop over architectures. Prints ratios of medians.
 
-    python perf/encode.py
+python perf/encode.py
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main() -> None:
     space = Space(cells=Cell(4, OPERATIONS))
     architectures = space.sample(np.random.default_rng(0), 10_000)
     assert (plain(space, architectures) == space.encode(architectures, "one_hot")).all()
-    jobs = {kind: (lambda k=kind: space.encode(architectures, k)) for kind in ("ordinal", "one_hot", "adjacency", "path")}
+    jobs = {
+        kind: (lambda k=kind: space.encode(architectures, k)) for kind in ("ordinal", "one_hot", "adjacency", "path")
+    }
     times: dict[str, list[float]] = {name: [] for name in ["plain loop", *jobs]}
     for _ in range(15):
         times["plain loop"].append(milliseconds(lambda: plain(space, architectures)))

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import archwright as aw
+from archwright.errors import ArchwrightError
 from archwright.study.load import load_record
 from archwright.study.storage import load_trials
 
@@ -271,7 +272,7 @@ def test_interrupt_ends_cleanly_and_can_be_continued(tmp_path):
 def stored(folder):
     try:
         return load_trials(folder, None)[1]
-    except aw.errors.ArchwrightError if hasattr(aw, "errors") else Exception:
+    except ArchwrightError:
         return []
 
 

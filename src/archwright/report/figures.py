@@ -178,9 +178,20 @@ def curves(record: StudyRecord) -> Figure | None:
         axes[1].legend(loc="best")
     for axis in axes:
         axis.set_xlabel("epoch")
+        _zoom(axis)
     if record.ranked():
         axes[0].legend(loc="best")
     return figure
+
+
+def _zoom(axis: Axes) -> None:
+    """Leave out the lowest and highest twentieth of the points, where first epochs would flatten all that follows."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.lines] or [np.zeros(0)])
+    ends = [float(np.asarray(line.get_ydata(), dtype=float)[-1]) for line in axis.lines]
+    if len(values) > 20:
+        low, high = min(np.percentile(values, 5), *ends), max(np.percentile(values, 95), *ends)
+        margin = 0.06 * (high - low) or 0.01
+        axis.set_ylim(low - margin, high + margin)
 
 
 def _curve_metric(record: StudyRecord) -> str | None:

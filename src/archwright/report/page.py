@@ -52,7 +52,7 @@ def page(record: StudyRecord, figures: Figures, found: Importance | None, title:
         _cards(record),
         _final_table(record),
         _section("How the search went", _progress_caption(record), _figure(figures, "progress")),
-        _section("What it costs to be better", _trade_off_caption(record), _figure(figures, "trade_off", narrow=True)),
+        _section(_trade_off_title(record), _trade_off_caption(record), _figure(figures, "trade_off", narrow=True)),
         _section(
             "The network that was chosen", _architecture_caption(record), _figure(figures, "architecture", narrow=True)
         ),
@@ -112,7 +112,7 @@ def _cards(record: StudyRecord) -> str:
     final = record.final
     best = record.best
     if final is not None:
-        for name in [n for n in ("accuracy", "auc", "balanced_accuracy") if final["test"].get(n) is not None][:2]:
+        for name in _scores(record)[:2]:
             low, high = final["test"].get(f"{name}_low"), final["test"].get(f"{name}_high")
             interval = f", 95 % interval {low:.3f} to {high:.3f}" if low is not None and high is not None else ""
             cards.append(_card(f"{final['test'][name]:.4f}", f"test {name.replace('_', ' ')}{interval}", main=True))
@@ -135,6 +135,13 @@ def _cards(record: StudyRecord) -> str:
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
+def _scores(record: StudyRecord) -> list[str]:
+    """Test metrics to show: the objectives, then accuracy and AUC."""
+    measured = {} if record.final is None else record.final["test"]
+    wanted = [*(o.metric for o in record.goal.objectives), "accuracy", "auc"]
+    return [n for n in dict.fromkeys(wanted) if measured.get(n) is not None]
+
+
 def _static(record: StudyRecord) -> list[str]:
     wanted = [o.metric for o in record.goal.objectives] + [b.metric for b in record.goal.bounds] + ["params"]
     return [
@@ -148,7 +155,7 @@ def _final_table(record: StudyRecord) -> str:
     final = record.final
     if final is None:
         return ""
-    scores = [n for n in ("accuracy", "balanced_accuracy", "auc", "f1") if final["test"].get(n) is not None]
+    scores = _scores(record)
     static = _static(record)
 
     def row(kind: str, validation: Mapping[str, Any], test: Mapping[str, Any], css: str = "") -> str:
@@ -162,7 +169,9 @@ def _final_table(record: StudyRecord) -> str:
 
     chosen = final["candidates"][final["winner"]]
     rows = [row(f"found (trial {chosen['number']})", chosen["validation"], final["test"], "chosen")]
-    rows += [row(f"{b['kind']} architecture", b["validation"], b["test"]) for b in final["baselines"]]
+    for b in final["baselines"]:
+        broken = "; breaks a bound" if record.goal.broken(b["validation"]) else ""
+        rows.append(row(f"{b['kind']} architecture{broken}", b["validation"], b["test"]))
     head = "".join(f"<th>{escape(n)}</th>" for n in ["network", *(f"test {s}" for s in scores), *static])
     epochs = final.get("training", {}).get("epochs", "?")
     caption = (
@@ -180,6 +189,10 @@ def _progress_caption(record: StudyRecord) -> str:
             "A curve that has levelled off says that more budget would bring little."
         )
     return "Each dot is one evaluation; the line is the best so far. A line that has levelled off says that more budget would bring little."
+
+
+def _trade_off_title(record: StudyRecord) -> str:
+    return "What it costs to be better" if len(record.goal.objectives) > 1 else "Quality against size"
 
 
 def _trade_off_caption(record: StudyRecord) -> str:
