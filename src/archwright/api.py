@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from archwright.study.final import FinalSettings
 
 DEFAULT_SEARCHER = "rea"
-LOOSE = ("budget", "workers", "device", "time_limit", "final", "command", "versions", "storage")
+LOOSE = ("budget", "workers", "threads", "device", "time_limit", "final", "command", "versions", "storage")
 """Settings that may change when a study is continued."""
 
 
@@ -197,6 +197,7 @@ def search(
     storage: str | None = None,
     seed: int = 0,
     workers: int = 0,
+    threads: int | None = None,
     device: str = "auto",
     time_limit: float | None = None,
     stop_early: bool = False,
@@ -228,6 +229,7 @@ def search(
         storage: Optuna database URL, instead of an SQLite file in the folder.
         seed: of everything random.
         workers: worker processes; 0 evaluates in this process (nothing can be killed then).
+        threads: of each worker; by default the cores divided among the workers.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         time_limit: seconds for one evaluation.
         stop_early: stop trials that are in the worse half at equal epochs.
@@ -246,6 +248,8 @@ def search(
     budget = budget if isinstance(budget, Budget) else Budget(evaluations=budget)
     if workers < 0:
         raise SettingsError(f"workers must be 0 or more, not {workers}")
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads must be at least 1, not {threads}")
     goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=evaluate is not None)
     family = _family(space, build, evaluate)
     evaluator, described = _evaluator(family, data, goal, evaluate, training, epochs, device, repeats, time_limit)
@@ -258,6 +262,7 @@ def search(
         budget=budget,
         seed=seed,
         workers=workers,
+        threads=threads,
         time_limit=time_limit,
         stop_early=stop_early,
         searcher=searcher,
@@ -291,6 +296,7 @@ class _Job:
     budget: Budget
     seed: int
     workers: int
+    threads: int | None
     time_limit: float | None
     stop_early: bool
     searcher: str
@@ -399,7 +405,7 @@ class _Job:
         logs = None if self.path is None else self.path / "logs"
         if logs is not None:
             logs.mkdir(exist_ok=True)
-        return Processes(evaluator, self.workers, time_limit=self.time_limit, logs=logs)
+        return Processes(evaluator, self.workers, time_limit=self.time_limit, threads=self.threads, logs=logs)
 
     def _early_stopping(self) -> EarlyStopping | None:
         if not self.stop_early:
@@ -424,6 +430,7 @@ class _Job:
             "replicate": self.replicate,
             "budget": asdict(self.budget),
             "workers": self.workers,
+            "threads": self.threads,
             "time_limit": self.time_limit,
             "storage": self.storage,
             "final": asdict(self.final),

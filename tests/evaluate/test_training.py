@@ -359,3 +359,49 @@ def test_augmentation_of_images_is_refused_for_tables():
 def test_fp16_on_a_cpu_is_refused(data):
     with pytest.raises(SettingsError, match="fp16 needs"):
         trained(data, replace(SHORT, precision="fp16"))
+
+
+def test_the_best_weights_survive_an_interruption(data, tmp_path):
+    rng = np.random.default_rng(0)  # labels without meaning: what is learned makes the validation loss worse
+    shuffled = replace(data.train, targets=rng.permutation(data.train.targets))
+    data = replace(data, train=shuffled)
+    training = replace(SHORT, epochs=6, lr=0.05, keep="best")
+    whole, expected = trained(data, training)
+    best = min(range(6), key=lambda i: expected.curve[i]["loss"])
+    assert best < 4, "this test needs a training that gets worse"
+    file = tmp_path / "checkpoint"
+    with pytest.raises(_KilledError):
+        trained(data, training, checkpoint=file, checkpoint_seconds=0, on_epoch=killed_after(5))
+    network, outcome = trained(data, training, checkpoint=file)
+    assert outcome.metrics["loss"] == expected.curve[best]["loss"]
+    assert same(weights(network), weights(whole))
+
+
+@pytest.mark.parametrize("augmentation", [{}, {"cutout": 3}])
+def test_every_epoch_has_its_own_order_and_augmentation(data, augmentation):
+    class Recorder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.seen = nn.Linear(64, 4), []
+
+        def forward(self, x):
+            if self.training:
+                self.seen.append(x.flatten(1))
+            return self.linear(x.flatten(1))
+
+    def batches(seed: int) -> torch.Tensor:
+        network = Recorder()
+        train(network, data, replace(SHORT, epochs=2, batch_size=192, **augmentation), seed=seed)
+        return torch.stack(network.seen)
+
+    def as_sets(x: torch.Tensor) -> torch.Tensor:
+        return x.sort(dim=0).values
+
+    first, second = batches(0), batches(1)
+    assert torch.equal(first, batches(0))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, second)
+    if augmentation:
+        assert not torch.equal(as_sets((first[0] == 0).float().sum(0)), as_sets((first[1] == 0).float().sum(0)))
+    else:
+        assert torch.equal(as_sets(first[0]), as_sets(first[1]))

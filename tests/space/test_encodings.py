@@ -8,7 +8,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, Cell, Choice, Integer, Real, Space
-from archwright.space.cells import connected
 
 CELL = Cell(4, ("none", "skip", "conv1", "conv3", "pool"))
 
@@ -53,8 +52,8 @@ def test_isomorphic_cells_share_their_path_encoding():
 
 
 def test_cell_with_operations_on_nodes():
-    nodes = Cell(4, ("conv", "pool"), on="nodes")
-    space = Space(cells=nodes, constraints=connected(nodes, max_edges=3))
+    nodes = Cell(4, ("conv", "pool"), on="nodes", max_edges=3)
+    space = Space(cells=nodes)
     edges = {"0-1": True, "1-2": True, "2-3": True, "0-2": False, "0-3": False, "1-3": False}
     a = Architecture({**edges, "op1": "conv", "op2": "pool"})
     assert a in space

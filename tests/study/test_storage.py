@@ -167,3 +167,29 @@ def test_sampler_runs_a_searcher_in_a_script_of_optunas_own():
         assert architecture == Architecture(trial.params)
         searcher.tell(architecture, Evaluation({"score": trial.value}))
     assert study.best_value == 15
+
+
+def test_reading_while_a_search_makes_its_database_harms_neither(tmp_path):
+    import threading
+
+    ended = threading.Event()
+    refused = []
+
+    def read():
+        while not ended.is_set():
+            try:
+                load_trials(tmp_path / "study", None)
+            except StudyError as error:
+                refused.append(str(error))
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        loop = run(tmp_path / "study", 5)
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert len(loop.trials) >= 5
+    assert all("there is no study" in message or "database" in message for message in refused)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run ``archwright``: exit code 0, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported; see study.executors
     from archwright.cli.app import app
     from archwright.errors import ArchwrightError
 

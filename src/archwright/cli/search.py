@@ -89,6 +89,14 @@ def search(
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 evaluates in this process.", rich_help_panel=HOW)
     ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of each worker; by default the cores divided among them.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)] = "auto",
     time_limit: Annotated[
         str | None, typer.Option(metavar="TIME", help="For one evaluation; a longer one fails.", rich_help_panel=HOW)
@@ -212,6 +220,7 @@ def search(
             storage=storage,
             seed=seed,
             workers=workers,
+            threads=threads,
             device=device,
             time_limit=common.seconds(time_limit, "--time-limit"),
             stop_early=stop_early,

@@ -193,7 +193,7 @@ class _Trainer:
             seen += len(inputs)
             if i % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
                 _check_finite(total, epoch)
-            if False:
+            if time.monotonic() > deadline:
                 raise _BrokenTrainingError(f"over its time limit in epoch {epoch} of {settings.epochs}")
         _check_finite(total, epoch)
         return float(total) / seen, lr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
@@ -16,6 +16,8 @@ from archwright.space.architecture import Value
 from archwright.space.parameters import Choice, Parameter
 
 Codes = NDArray[np.int64]
+WIDEST = 100_000
+"""Most columns of a path encoding."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Cell:
 
     With operations on edges, every edge is a choice named ``{prefix}{source}-{destination}``. With operations on
     nodes, edges are present or absent (``{prefix}0-1``: ``False``, ``True``) and every interior node has an operation
-    ``{prefix}op{node}``.
+    ``{prefix}op{node}``; a space with such a cell holds only those in which the output is reachable from the input.
 
     Args:
         nodes: number of nodes, input and output included.
@@ -52,9 +54,11 @@ class Cell:
         on: where the operations are.
         prefix: put before parameter names, so that a space can have several cells.
         none: the operation that carries no signal, for path encodings.
+        max_edges: most edges that may be present, with operations on nodes (NAS-Bench-101: 9).
 
     Raises:
-        SpaceError: fewer than two nodes, an edge that does not go forward, no or repeated operations.
+        SpaceError: fewer than two nodes, an edge that does not go forward or is there twice, no way from input to
+            output, no or repeated operations, ``max_edges`` with operations on edges or below 1.
     """
 
     nodes: int
@@ -63,20 +67,36 @@ class Cell:
     on: Literal["edges", "nodes"] = "edges"
     prefix: str = ""
     none: str = "none"
+    max_edges: int | None = None
 
     def __post_init__(self) -> None:
-        if self.nodes < 2:
-            raise SpaceError(f"a Cell needs at least two nodes, input and output, not {self.nodes}")
+        if not isinstance(self.nodes, int) or self.nodes < 2:
+            raise SpaceError(f"a Cell needs at least two nodes, input and output, not {self.nodes!r}")
         if self.on not in ("edges", "nodes"):
             raise SpaceError(f"Cell: operations are on 'edges' or 'nodes', not on {self.on!r}")
-        if not self.operations or len(set(self.operations)) < len(self.operations):
-            raise SpaceError(f"Cell: operations must be given and all different, not {self.operations!r}")
+        if self.max_edges is not None and (self.on == "edges" or self.max_edges < 1):
+            raise SpaceError(f"Cell: max_edges is for on='nodes' and at least 1, not {self.max_edges!r}")
+        object.__setattr__(self, "operations", self._checked_operations())
+        object.__setattr__(self, "edges", self._checked_edges())
+        if not self._reaches(dict.fromkeys(self.edges, True)):
+            raise SpaceError(f"Cell: its edges {self.edges} have no way from node 0 to node {self.nodes - 1}")
+
+    def _checked_operations(self) -> tuple[str, ...]:
+        given: Any = self.operations
+        if isinstance(given, str) or not given or not all(isinstance(operation, str) for operation in given):
+            raise SpaceError(f"Cell: operations must be given as a list of names, not {given!r}")
+        if len(set(given)) < len(given):
+            raise SpaceError(f"Cell: operations must be all different, not {given!r}")
+        return tuple(given)
+
+    def _checked_edges(self) -> tuple[tuple[int, int], ...]:
         edges = self.edges or tuple((i, j) for j in range(self.nodes) for i in range(j))
         for source, destination in edges:
             if not 0 <= source < destination < self.nodes:
                 raise SpaceError(f"Cell: the edge {source}-{destination} does not go forward among {self.nodes} nodes")
-        object.__setattr__(self, "edges", tuple((int(i), int(j)) for i, j in edges))
-        object.__setattr__(self, "operations", tuple(self.operations))
+        if len(set(edges)) < len(edges):
+            raise SpaceError(f"Cell: an edge is there twice in {edges}")
+        return tuple((int(i), int(j)) for i, j in edges)
 
     def edge_name(self, source: int, destination: int) -> str:
         """The parameter of an edge."""
@@ -96,6 +116,37 @@ class Cell:
         edges = len(self.edges)
         switches: dict[str, Parameter] = {name: Choice(False, True) for name in self.names[:edges]}
         return switches | {name: Choice(*self.operations) for name in self.names[edges:]}
+
+    @property
+    def constraints(self) -> tuple[tuple[Callable[[Mapping[str, Value]], bool], str], ...]:
+        """With operations on nodes: the output is reachable from the input, over at most ``max_edges`` edges."""
+        if self.on == "edges":
+            return ()
+        which = f"cell {self.prefix}" if self.prefix else "cell"
+        rules = [(self.is_connected, f"{which}: the output must be reachable from the input")]
+        if self.max_edges is not None:
+            rules.append((self.is_small, f"{which}: at most {self.max_edges} edges"))
+        return tuple(rules)
+
+    def is_connected(self, architecture: Mapping[str, Value]) -> bool:
+        """Whether present edges lead from the input to the output."""
+        return self._reaches({edge: architecture[name] for edge, name in zip(self.edges, self.names)})
+
+    def is_small(self, architecture: Mapping[str, Value]) -> bool:
+        """Whether at most ``max_edges`` edges are present."""
+        present = sum(bool(architecture[name]) for name in self.names[: len(self.edges)])
+        return self.max_edges is None or present <= self.max_edges
+
+    def _reaches(self, present: Mapping[tuple[int, int], object]) -> bool:
+        reached = {0}
+        for source, destination in self._outward:
+            if source in reached and present[source, destination]:
+                reached.add(destination)
+        return self.nodes - 1 in reached
+
+    @cached_property
+    def _outward(self) -> list[tuple[int, int]]:
+        return sorted(self.edges)
 
     def genotype(self, architecture: Mapping[str, Value]) -> Genotype:
         """The graph that an architecture denotes."""
@@ -117,7 +168,7 @@ class Cell:
                 *self.names[:edges],
                 *(f"{name}={op}" for name in self.names[edges:] for op in self.operations),
             ]
-        return [f"{self.prefix}{'>'.join(words) or 'direct'}" for words in self._sequences]
+        return [f"{self.prefix}{'>'.join(words) or 'direct'}" for words in self._sequences()]
 
     def encode(self, codes: Codes, kind: str) -> NDArray[np.float64]:
         """``n x width`` from the codes of this cell's parameters, ``n x len(names)``."""
@@ -125,7 +176,7 @@ class Cell:
             return self._paths(codes)
         edges = len(self.edges) if self.on == "nodes" else 0
         words = np.arange(len(self.operations))
-        one_hot = (codes[:, edges:, None] == words).reshape(len(codes), -1)
+        one_hot = (codes[:, edges:, None] == words).reshape(len(codes), (codes.shape[1] - edges) * len(words))
         return np.hstack([codes[:, :edges], one_hot]).astype(np.float64)
 
     @cached_property
@@ -141,20 +192,30 @@ class Cell:
         return [op for op in self.operations if op != self.none]
 
     @cached_property
-    def _sequences(self) -> list[tuple[str, ...]]:
-        """Operation sequences that a path can have, short ones first."""
+    def _lengths(self) -> list[int]:
+        """Numbers of operations that paths can have.
+
+        Raises:
+            SpaceError: there are too many sequences for a path encoding.
+        """
         less = 0 if self.on == "edges" else 1
         lengths = sorted({len(route) - 1 - less for route in self._routes})
-        return [words for n in lengths for words in product(self._live, repeat=n)]
+        width = sum(len(self._live) ** n for n in lengths)
+        if width > WIDEST:
+            raise SpaceError(f"the path encoding of this cell would have {width:,} columns; use adjacency or one_hot")
+        return lengths
+
+    def _sequences(self) -> list[tuple[str, ...]]:
+        """Operation sequences that a path can have, short ones first."""
+        return [words for n in self._lengths for words in product(self._live, repeat=n)]
 
     def _paths(self, codes: Codes) -> NDArray[np.float64]:
         """Which operation sequences lead from input to output (White et al. 2021, BANANAS)."""
         column = {name: i for i, name in enumerate(self.names)}
         live = np.array([self._live.index(op) if op in self._live else -1 for op in self.operations])
-        start: dict[int, int] = {}
-        for position, words in enumerate(self._sequences):
-            start.setdefault(len(words), position)
-        found = np.zeros((len(codes), len(self._sequences)))
+        sizes = [len(self._live) ** n for n in self._lengths]
+        start = {n: sum(sizes[:k]) for k, n in enumerate(self._lengths)}
+        found = np.zeros((len(codes), sum(sizes)))
         rows = np.arange(len(codes))
         for route in self._routes:
             edges = [column[self.edge_name(i, j)] for i, j in zip(route, route[1:])]
@@ -174,29 +235,12 @@ class Cell:
         """Plain data."""
         return {
             "nodes": self.nodes, "operations": list(self.operations), "edges": [list(e) for e in self.edges],
-            "on": self.on, "prefix": self.prefix, "none": self.none,
+            "on": self.on, "prefix": self.prefix, "none": self.none, "max_edges": self.max_edges,
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
         """The inverse of :meth:`to_json`."""
         edges = tuple((int(i), int(j)) for i, j in data["edges"])
-        return cls(data["nodes"], tuple(data["operations"]), edges, data["on"], data["prefix"], data["none"])
-
-
-def connected(cell: Cell, max_edges: int | None = None) -> list[tuple[Any, str]]:
-    """Constraints for a cell with operations on nodes: output reachable from input, and at most so many edges."""
-    edges = [(cell.edge_name(i, j), i, j) for i, j in cell.edges]
-
-    def reaches(architecture: Mapping[str, Value]) -> bool:
-        reached = {0}
-        for name, i, j in sorted(edges, key=lambda e: e[1]):
-            if architecture[name] and i in reached:
-                reached.add(j)
-        return cell.nodes - 1 in reached
-
-    constraints: list[tuple[Any, str]] = [(reaches, f"cell {cell.prefix or 'graph'}: the output must be reachable")]
-    if max_edges is not None:
-        few = lambda a: sum(bool(a[name]) for name, _, _ in edges) <= max_edges  # noqa: E731
-        constraints.append((few, f"cell {cell.prefix or 'graph'}: at most {max_edges} edges"))
-    return constraints
+        limits = data.get("max_edges")
+        return cls(data["nodes"], tuple(data["operations"]), edges, data["on"], data["prefix"], data["none"], limits)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +22,49 @@ def codes(space: Space, architectures: Sequence[Architecture]) -> NDArray[np.int
     """See :meth:`archwright.space.Space.codes`."""
     if space._has_real:
         raise SpaceError("a space with a real parameter has no codes; use encode()")
-    return np.stack([_column(name, p, architectures) for name, p in space.parameters.items()], axis=1)
+    rows = _rows(architectures)
+    return np.stack([_column(name, p, rows) for name, p in space.parameters.items()], axis=1)
+
+
+def from_codes(space: Space, codes: NDArray[np.int64]) -> list[Architecture]:
+    """See :meth:`archwright.space.Space.from_codes`."""
+    if space._has_real:
+        raise SpaceError("a space with a real parameter has no codes; use encode()")
+    codes = np.asarray(codes)
+    counts = np.array([p.count for p in space.parameters.values()])
+    if codes.ndim != 2 or codes.shape[1] != len(counts) or not np.issubdtype(codes.dtype, np.integer):
+        raise SpaceError(f"codes must be integers, n x {len(counts)}, not {codes.dtype} of shape {codes.shape}")
+    if ((codes < -1) | (codes >= counts)).any():
+        row, column = np.argwhere((codes < -1) | (codes >= counts))[0]
+        raise SpaceError(
+            f"the code {codes[row, column]} of {space.names[column]!r} is not between 0 and {counts[column] - 1}"
+        )
+    columns_ = [_values(p, codes[:, k]) for k, p in enumerate(space.parameters.values())]
+    rows = [dict(zip(space.names, row)) for row in zip(*columns_)]
+    if (codes < 0).any():
+        rows = [{n: v for (n, v), c in zip(row.items(), code) if c >= 0} for row, code in zip(rows, codes.tolist())]
+    return [Architecture.adopt(row) for row in rows]
+
+
+def _values(parameter: Parameter, codes: NDArray[np.int64]) -> list[Any]:
+    if isinstance(parameter, Integer):
+        numbers: list[Any] = (parameter.low + parameter.step * codes).tolist()
+        return numbers
+    table: list[Any] = np.array([*(parameter.values or ()), None], dtype=object)[codes].tolist()
+    return table
 
 
 def encode(space: Space, architectures: Sequence[Architecture], kind: str) -> NDArray[np.float64]:
     """See :meth:`archwright.space.Space.encode`."""
     _check(space, kind)
+    rows = _rows(architectures)
     if kind == "ordinal":
-        return np.stack([_ordinal(n, p, architectures) for n, p in space.parameters.items()], axis=1)
+        return np.stack([_ordinal(n, p, rows) for n, p in space.parameters.items()], axis=1)
     if kind == "one_hot":
-        return np.hstack([_one_hot(n, p, architectures) for n, p in space.parameters.items()])
+        return np.hstack([_one_hot(n, p, rows) for n, p in space.parameters.items()])
     blocks = []
     for cell in space.cells:
-        columns_ = [_column(name, space.parameters[name], architectures) for name in cell.names]
+        columns_ = [_column(name, space.parameters[name], rows) for name in cell.names]
         blocks.append(cell.encode(np.stack(columns_, axis=1), kind))
     return np.hstack(blocks)
 
@@ -56,40 +86,69 @@ def _check(space: Space, kind: str) -> None:
         raise SpaceError(f"the encoding {kind!r} is of cell graphs, and this space has none; use ordinal or one_hot")
 
 
-def _column(name: str, parameter: Parameter, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
+def _rows(architectures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The plain mappings.
+
+    Raises:
+        SpaceError: one architecture instead of several, or something else.
+    """
+    if isinstance(architectures, Mapping):
+        raise SpaceError("give a list of architectures, not a single one: encode([architecture])")
+    rows = [a._values if isinstance(a, Architecture) else a for a in architectures]
+    for row in rows:
+        if not isinstance(row, dict) and not isinstance(row, Mapping):
+            raise SpaceError(f"{row!r} is not an architecture")
+    return rows
+
+
+def _column(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
     """Index of the value, -1 where not active."""
+    if isinstance(parameter, Integer) and _is_wide(parameter):
+        return _wide_column(name, parameter, rows)
     index = {value: i for i, value in enumerate(parameter.values or ())}
     try:
         if not parameter.when:
-            return np.fromiter((index[a._values[name]] for a in architectures), np.int64, len(architectures))
-        found = (index[a._values[name]] if name in a._values else -1 for a in architectures)
-        return np.fromiter(found, np.int64, len(architectures))
-    except KeyError:
-        bad = next(a for a in architectures if a.get(name) not in index)
-        raise SpaceError(f"{name!r} cannot be {bad.get(name)!r}; it takes {parameter.describe()}") from None
+            return np.fromiter((index[row[name]] for row in rows), np.int64, len(rows))
+        return np.fromiter((index[row[name]] if name in row else -1 for row in rows), np.int64, len(rows))
+    except (KeyError, TypeError):
+        raise _misfit(name, parameter, rows) from None
 
 
-def _places(
-    name: str, parameter: Parameter, architectures: Sequence[Architecture], absent: float
-) -> NDArray[np.float64]:
-    places = (parameter.unit(a[name]) if name in a else absent for a in architectures)
-    return np.fromiter(places, np.float64, len(architectures))
+def _wide_column(name: str, parameter: Integer, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    if not all(parameter.allows(row[name]) if name in row else parameter.when for row in rows):
+        raise _misfit(name, parameter, rows)
+    low, step = parameter.low, parameter.step
+    return np.fromiter(((row[name] - low) // step if name in row else -1 for row in rows), np.int64, len(rows))
 
 
-def _ordinal(name: str, parameter: Parameter, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+def _misfit(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]]) -> SpaceError:
+    bad = next(row for row in rows if not (parameter.allows(row[name]) if name in row else parameter.when))
+    if name not in bad:
+        return SpaceError(f"{name!r} has no value in {Architecture(bad)}")
+    return SpaceError(f"{name!r} cannot be {bad[name]!r}; it takes {parameter.describe()}")
+
+
+def _places(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]], absent: float) -> NDArray[np.float64]:
+    """Places in the range from 0 to 1."""
+    if not all(parameter.allows(row[name]) if name in row else parameter.when for row in rows):
+        raise _misfit(name, parameter, rows)
+    return np.fromiter((parameter.unit(row[name]) if name in row else absent for row in rows), np.float64, len(rows))
+
+
+def _ordinal(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     if parameter.values is None:
-        return _places(name, parameter, architectures, -1.0)
-    return _column(name, parameter, architectures).astype(np.float64)
+        return _places(name, parameter, rows, -1.0)
+    return _column(name, parameter, rows).astype(np.float64)
 
 
 def _is_wide(parameter: Parameter) -> bool:
     return parameter.values is None or (isinstance(parameter, Integer) and parameter.count > Integer.LONG)
 
 
-def _one_hot(name: str, parameter: Parameter, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+def _one_hot(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     if _is_wide(parameter):
-        return _places(name, parameter, architectures, 0.0)[:, None]
-    column = _column(name, parameter, architectures)
+        return _places(name, parameter, rows, 0.0)[:, None]
+    column = _column(name, parameter, rows)
     one_hot: NDArray[np.float64] = (column[:, None] == np.arange(parameter.count)).astype(np.float64)
     return one_hot
 

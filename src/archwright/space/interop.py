@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from archwright.errors import SpaceError, require
-from archwright.space.parameters import Choice, Integer, Parameter, Real
+from archwright.space.parameters import Choice, Integer, Parameter, Real, plain
 
 if TYPE_CHECKING:
     from archwright.space.space import Space
@@ -26,7 +25,7 @@ def _distribution(parameter: Parameter) -> Any:
         return CategoricalDistribution(parameter.values)
     if isinstance(parameter, Integer):
         if parameter.log and parameter.step != 1:
-            return CategoricalDistribution(parameter.values)
+            return CategoricalDistribution(tuple(parameter.values))
         return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
     assert isinstance(parameter, Real)
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
@@ -64,11 +63,15 @@ def to_configspace(space: Space) -> Any:
 
     Raises:
         MissingDependencyError: ConfigSpace is not installed.
-        SpaceError: the space has constraints, which are code.
+        SpaceError: the space has constraints, which are code, or is a list of architectures.
     """
     cs = require("ConfigSpace", "configspace")
+    from archwright.space.listed import ListedSpace
+
     if space.constraints:
         raise SpaceError(f"constraints cannot be expressed in ConfigSpace: {space.constraints[0].message}")
+    if isinstance(space, ListedSpace):
+        raise SpaceError("a list of architectures cannot be expressed in ConfigSpace, which has no lists of members")
     target = cs.ConfigurationSpace()
     made = {name: _hyperparameter(cs, name, p) for name, p in space.parameters.items()}
     target.add(list(made.values()))
@@ -87,12 +90,14 @@ def _hyperparameter(cs: Any, name: str, parameter: Parameter) -> Any:
             return cs.OrdinalHyperparameter(name, list(parameter.values))
         return cs.CategoricalHyperparameter(name, list(parameter.values))
     if isinstance(parameter, Integer):
+        if parameter.low == parameter.high:
+            return cs.Constant(name, parameter.low)
         if parameter.step != 1:
             return cs.OrdinalHyperparameter(name, list(parameter.values))
-        if parameter.low == parameter.high:
-            return cs.CategoricalHyperparameter(name, [parameter.low])
         return cs.UniformIntegerHyperparameter(name, parameter.low, parameter.high, log=parameter.log)
     assert isinstance(parameter, Real)
+    if parameter.low == parameter.high:
+        return cs.Constant(name, parameter.low)
     return cs.UniformFloatHyperparameter(name, parameter.low, parameter.high, log=parameter.log)
 
 
@@ -110,27 +115,45 @@ def from_configspace(source: Any) -> Space:
     for condition in source.conditions:
         parts = condition.components if isinstance(condition, cs.AndConjunction) else [condition]
         for part in parts:
-            if isinstance(part, cs.EqualsCondition):
-                allowed = [_plain(part.value)]
-            elif isinstance(part, cs.InCondition):
-                allowed = [_plain(v) for v in part.values]
-            else:
-                raise SpaceError(
-                    f"the condition {part} cannot be converted; only equals, in and conjunctions of them can"
-                )
-            when.setdefault(part.child.name, {})[part.parent.name] = allowed
+            allowed = _allowed(cs, part)
+            before = when.setdefault(part.child.name, {}).get(part.parent.name, allowed)
+            when[part.child.name][part.parent.name] = [value for value in before if value in allowed]
     parameters = {h.name: _parameter(cs, h, when.get(h.name)) for h in source.values()}
     constraints = [(_allows(cs, clause), f"forbidden: {clause}") for clause in source.forbidden_clauses]
     return Space(parameters, constraints=constraints)
 
 
+def _allowed(cs: Any, condition: Any) -> list[Any]:
+    """Values of the parent under which one condition holds."""
+    if isinstance(condition, cs.EqualsCondition):
+        return [plain(condition.value)]
+    if isinstance(condition, cs.InCondition):
+        return [plain(value) for value in condition.values]
+    tests = {
+        cs.NotEqualsCondition: operator.ne,
+        cs.GreaterThanCondition: operator.gt,
+        cs.LessThanCondition: operator.lt,
+    }
+    test = tests.get(type(condition))
+    if test is None:
+        raise SpaceError(
+            f"the condition {condition} cannot be converted; only equals, in, not equals, greater and less than, and "
+            "conjunctions of them can"
+        )
+    values = _parameter(cs, condition.parent, None).values
+    if values is None:
+        raise SpaceError(f"the condition {condition} cannot be converted: its parent is real, and has to be finite")
+    places = {value: k for k, value in enumerate(values)}
+    return [value for value in values if test(places[value], places[plain(condition.value)])]
+
+
 def _parameter(cs: Any, h: Any, when: Mapping[str, Any] | None) -> Parameter:
     if isinstance(h, cs.CategoricalHyperparameter):
-        return Choice(*(_plain(v) for v in h.choices), when=when)
+        return Choice(*(plain(v) for v in h.choices), when=when)
     if isinstance(h, cs.OrdinalHyperparameter):
-        return Choice(*(_plain(v) for v in h.sequence), ordered=True, when=when)
+        return Choice(*(plain(v) for v in h.sequence), ordered=True, when=when)
     if isinstance(h, cs.Constant):
-        return Choice(_plain(h.value), when=when)
+        return Choice(plain(h.value), when=when)
     if isinstance(h, (cs.UniformIntegerHyperparameter, cs.NormalIntegerHyperparameter)):
         return Integer(int(h.lower), int(h.upper), log=bool(getattr(h, "log", False)), when=when)
     if isinstance(h, (cs.UniformFloatHyperparameter, cs.NormalFloatHyperparameter)):
@@ -143,15 +166,19 @@ def _allows(cs: Any, clause: Any) -> Any:
     if isinstance(clause, cs.ForbiddenAndConjunction):
         parts = [_allows(cs, part) for part in clause.components]
         return lambda a: any(part(a) for part in parts)
-    name = getattr(getattr(clause, "hyperparameter", None), "name", None)
     if isinstance(clause, cs.ForbiddenEqualsClause):
-        value = _plain(clause.value)
+        name, value = clause.hyperparameter.name, plain(clause.value)
         return lambda a: name not in a or a[name] != value
     if isinstance(clause, cs.ForbiddenInClause):
-        values = [_plain(v) for v in clause.values]
+        name, values = clause.hyperparameter.name, [plain(v) for v in clause.values]
         return lambda a: name not in a or a[name] not in values
-    raise SpaceError(f"the clause {clause} cannot be converted")
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    relations = {
+        cs.ForbiddenEqualsRelation: operator.eq,
+        cs.ForbiddenLessThanRelation: operator.lt,
+        cs.ForbiddenGreaterThanRelation: operator.gt,
+    }
+    relation = relations.get(type(clause))
+    if relation is None:
+        raise SpaceError(f"the clause {clause} cannot be converted")
+    left, right = clause.left.name, clause.right.name
+    return lambda a: left not in a or right not in a or not relation(a[left], a[right])

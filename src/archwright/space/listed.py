@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from archwright.errors import SpaceError
+from archwright.space import variation
 from archwright.space.architecture import Architecture
-from archwright.space.parameters import Choice
+from archwright.space.parameters import Choice, plain
 from archwright.space.space import Space
 
 
@@ -38,12 +39,13 @@ class ListedSpace(Space):
                     f"architecture {i} of the list has {len(member)} values ({', '.join(member)}), the first has {len(first)}; "
                     "all need the same names"
                 )
-        self.members = tuple(dict.fromkeys(members))
-        if len(self.members) < len(members):
-            again = next(i for i, m in enumerate(members) if m in members[:i])
-            raise SpaceError(f"architecture {again} of the list is there twice: {members[again]}")
-        values = {name: dict.fromkeys(m[name] for m in self.members) for name in first}
-        super().__init__({name: Choice(*options) for name, options in values.items()})
+        super().__init__({name: _column([member[name] for member in members]) for name in first})
+        places: dict[Architecture, int] = {}
+        for i, member in enumerate(members):
+            if places.setdefault(member, i) != i:
+                raise SpaceError(f"architecture {i} of the list is there twice: {member}")
+        self._places = places
+        self.members = tuple(members)
 
     @property
     def is_flat(self) -> bool:
@@ -56,10 +58,6 @@ class ListedSpace(Space):
         return len(self.members)
 
     @cached_property
-    def _places(self) -> dict[Architecture, int]:
-        return {member: i for i, member in enumerate(self.members)}
-
-    @cached_property
     def _codes(self) -> np.ndarray:
         return self.codes(self.members)
 
@@ -69,10 +67,11 @@ class ListedSpace(Space):
 
     def problems(self, architecture: Mapping[str, Any]) -> list[str]:
         """Why an architecture is not in the list."""
-        whole = architecture if isinstance(architecture, Architecture) else Architecture(architecture)
-        if whole in self._places:
-            return []
-        return super().problems(architecture) or ["it is not in the list of architectures"]
+        return super().problems(architecture) or self._unlisted(architecture)
+
+    def _unlisted(self, architecture: Mapping[str, Any]) -> list[str]:
+        listed = Architecture(architecture) in self._places
+        return [] if listed else ["it is not in the list of architectures"]
 
     @cached_property
     def default(self) -> Architecture:
@@ -98,15 +97,14 @@ class ListedSpace(Space):
         self, architecture: Architecture, rng: np.random.Generator, probability: float | None = None
     ) -> Architecture:
         """A neighbour; with ``probability``, a member near a free mutation."""
+        variation.check_probability(probability)
         if len(self.members) == 1:
             raise SpaceError("a space of one architecture has nothing to mutate")
         if probability is not None:
-            return self._nearest(super()._redraw(architecture, self._chosen(rng, probability), rng), rng)
+            chosen = [name for name, at in zip(self.names, rng.random(len(self.names))) if at < probability]
+            return self._nearest(variation.redraw(self, architecture, chosen, rng), rng)
         around = self.neighbours(architecture)
         return around[int(rng.integers(len(around)))]
-
-    def _chosen(self, rng: np.random.Generator, probability: float) -> list[str]:
-        return [name for name in self.names if rng.random() < probability]
 
     def crossover_pair(
         self,
@@ -136,12 +134,23 @@ class ListedSpace(Space):
         return cls(rows)
 
 
+def _column(values: list[Any]) -> Choice:
+    """The different values of one parameter; ``1``, ``1.0`` and ``True`` together are refused by the choice."""
+    try:
+        different = {(type(value), value): value for value in values}
+    except TypeError:
+        different = {(type(value), i): value for i, value in enumerate(values)}
+    return Choice(*different.values())
+
+
 def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequence[str] | None) -> Architecture:
     if isinstance(row, Mapping):
-        return Architecture(row)
+        return Architecture({name: plain(v) for name, v in row.items()})
     if isinstance(row, (str, bytes)):
         raise SpaceError(f"architecture {position} of the list is the text {row!r}; give its values one by one")
-    values = [v.item() if isinstance(v, np.generic) else v for v in row]
+    if not isinstance(row, (Sequence, np.ndarray)):
+        raise SpaceError(f"architecture {position} of the list must be a mapping or a sequence of values, not {row!r}")
+    values = [plain(v) for v in row]
     labels = list(names) if names is not None else [f"x{i}" for i in range(len(values))]
     if len(labels) != len(values):
         raise SpaceError(f"architecture {position} of the list has {len(values)} values for {len(labels)} names")

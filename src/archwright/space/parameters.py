@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,7 @@ class Parameter(ABC):
     """
 
     when: Condition
-    values: tuple[Value, ...] | None
-    _fields: tuple[str, ...] = ()
+    values: Sequence[Value] | None
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
@@ -49,6 +48,18 @@ class Parameter(ABC):
     def count(self) -> int:
         """Number of values; a continuous parameter counts as one."""
         return 1 if self.values is None else len(self.values)
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether it has more than one value."""
+        return self.values is None or len(self.values) > 1
+
+    def is_active(self, assignment: Mapping[str, Any]) -> bool:
+        """Whether the parents have the values that its conditions ask for."""
+        for parent, allowed in self.when:  # noqa: SIM110  (a loop is three times faster than all() here)
+            if parent not in assignment or assignment[parent] not in allowed:
+                return False
+        return True
 
     @abstractmethod
     def allows(self, value: object) -> bool:
@@ -97,15 +108,17 @@ class Choice(Parameter):
     def __init__(self, *values: Value, ordered: bool = False, when: Mapping[str, Any] | None = None) -> None:
         if not values:
             raise SpaceError("a Choice needs at least one value")
+        values = tuple(plain(value) for value in values)
         for value in values:
             if not _is_scalar(value):
+                hint = "; give the values one by one: Choice(1, 2)" if isinstance(value, (list, tuple, set)) else ""
                 raise SpaceError(
-                    f"Choice: {value!r} is not a text, number, truth value or None, so it cannot be stored as JSON"
+                    f"Choice: {value!r} is not a text, number, truth value or None, so it cannot be stored as JSON{hint}"
                 )
         if len(set(values)) < len(values):
             raise SpaceError(f"Choice: some of the values {values!r} are equal to each other")
         lookup = {value: i for i, value in enumerate(values)}
-        self._set(values=tuple(values), ordered=ordered, when=_condition(when), _lookup=lookup)
+        self._set(values=values, ordered=bool(ordered), when=_condition(when), _lookup=lookup)
 
     ordered: bool
     _lookup: dict[Value, int]
@@ -203,7 +216,7 @@ class Integer(_Number):
         SpaceError: an empty range, a step below 1, or ``log`` with ``low`` below 1.
     """
 
-    values: tuple[Value, ...]
+    values: Sequence[int]
     low: int
     high: int
     LONG = 32
@@ -223,11 +236,11 @@ class Integer(_Number):
             raise SpaceError(f"Integer: a logarithmic scale needs low of at least 1, not {low}")
         values = range(int(low), int(high) + 1, int(step))
         self._set(
-            values=tuple(values),
+            values=values,
             low=values[0],
             high=values[-1],
             step=int(step),
-            log=log,
+            log=bool(log),
             when=_condition(when),
         )
 
@@ -289,11 +302,16 @@ class Real(_Number):
             raise SpaceError(f"Real: low {low} is above high {high}")
         if log and low <= 0:
             raise SpaceError(f"Real: a logarithmic scale needs low above 0, not {low}")
-        self._set(values=None, low=float(low), high=float(high), log=log, when=_condition(when))
+        self._set(values=None, low=float(low), high=float(high), log=bool(log), when=_condition(when))
 
     def allows(self, value: object) -> bool:
         """Whether it is a number of the range."""
         return isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether the range is more than a point."""
+        return self.low < self.high
 
     def sample(self, rng: np.random.Generator) -> Value:
         """Uniform on its scale."""
@@ -330,16 +348,20 @@ def parameter_from_json(data: Mapping[str, Any]) -> Parameter:
     """The inverse of ``to_json`` of any parameter.
 
     Raises:
-        SpaceError: an unknown type.
+        SpaceError: an unknown type, or something is missing.
     """
     when = data.get("when") or None
-    if data["type"] == "choice":
-        return Choice(*data["values"], ordered=data["ordered"], when=when)
-    if data["type"] == "integer":
-        return Integer(data["low"], data["high"], data["step"], data["log"], when)
-    if data["type"] == "real":
-        return Real(data["low"], data["high"], data["log"], when)
-    raise SpaceError(f"unknown type of parameter {data['type']!r}")
+    kind = data.get("type")
+    try:
+        if kind == "choice":
+            return Choice(*data["values"], ordered=data.get("ordered", False), when=when)
+        if kind == "integer":
+            return Integer(data["low"], data["high"], data.get("step", 1), data.get("log", False), when)
+        if kind == "real":
+            return Real(data["low"], data["high"], data.get("log", False), when)
+    except KeyError as error:
+        raise SpaceError(f"the description of a parameter lacks {error}: {dict(data)}") from error
+    raise SpaceError(f"unknown type of parameter {kind!r}; known: choice, integer, real")
 
 
 def _is_scalar(value: object) -> bool:
@@ -348,11 +370,23 @@ def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, (str, int, bool))
 
 
+def plain(value: Any) -> Any:
+    """The Python value of a NumPy scalar."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _condition(when: Mapping[str, Any] | None) -> Condition:
+    if when is not None and not isinstance(when, Mapping):
+        raise SpaceError(f"when must map parents to their values, as in when={{'block': 'conv'}}, not {when!r}")
     conditions = []
     for parent, allowed in (when or {}).items():
         many = isinstance(allowed, Iterable) and not isinstance(allowed, (str, bytes))
-        values = tuple(allowed) if many else (allowed,)
+        values = tuple(map(plain, allowed)) if many else (plain(allowed),)
+        if not all(map(_is_scalar, values)):
+            raise SpaceError(f"when {parent!r}: {allowed!r} must be one value of {parent!r} or a list of values")
+        values = tuple(dict.fromkeys(values))
+        if isinstance(allowed, (set, frozenset)):
+            values = tuple(sorted(values, key=lambda value: (type(value).__name__, repr(value))))
         if not values:
             raise SpaceError(f"when {parent!r}: no value is allowed, so the parameter can never be active")
         conditions.append((parent, values))

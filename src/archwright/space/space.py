@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, product
 from math import prod
 from typing import Any, Literal, overload
 
@@ -14,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archwright.errors import SpaceError
-from archwright.space import encodings
+from archwright.space import encodings, variation
 from archwright.space.architecture import Architecture, Value
 from archwright.space.cells import Cell
-from archwright.space.parameters import Choice, Integer, Parameter, Real, parameter_from_json
+from archwright.space.counting import Completions
+from archwright.space.parameters import Choice, Parameter, parameter_from_json
 
 Predicate = Callable[[Architecture], bool]
 COUNTABLE = 2_000_000
-COMPLETIONS = 32
+"""Most combinations that are gone through to count those that keep the constraints."""
 DRAWS = 100_000
+"""Draws in search of one that keeps the constraints."""
+LOOK = 20_000
+"""Combinations that are looked at, from the first on, for a default that keeps the constraints."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Space:
     Args:
         parameters: name -> parameter; also as keywords. Plain lists and tuples become a :class:`Choice`.
         constraints: :class:`Constraint` objects or ``(predicate, message)`` pairs.
-        cells: cell graphs, whose parameters come first.
+        cells: cell graphs, whose parameters and constraints come first.
 
     Raises:
         SpaceError: no parameter, a name twice, a condition on an unknown parameter or value, conditions in a circle.
@@ -80,13 +85,20 @@ class Space:
                 self.parameters[name] = _as_parameter(name, parameter)
         if not self.parameters:
             raise SpaceError("a space needs at least one parameter")
-        self.constraints = tuple(c if isinstance(c, Constraint) else Constraint(*c) for c in constraints)
+        own = [rule for cell in self.cells for rule in cell.constraints]
+        self.constraints = tuple(map(_as_constraint, [*own, *_as_list(constraints)]))
         self.names: tuple[str, ...] = tuple(self.parameters)
         self._order = _sorted_by_condition(self.parameters)
         self._parents = {parent for p in self.parameters.values() for parent, _ in p.when}
 
     def __repr__(self) -> str:
-        return f"Space({len(self.names)} parameters, size {self.size})"
+        shown = ", ".join(self.names[:6]) + (", ..." if len(self.names) > 6 else "")
+        rules = f", {len(self.constraints)} constraints" if self.constraints else ""
+        if "size" in self.__dict__ or not self.constraints or self._has_real:
+            size = "infinite" if self._has_real else f"{self.size:,}" if self.size is not None else "unknown"
+        else:
+            size = f"at most {self._combinations:,}"
+        return f"{type(self).__name__}({len(self.names)} parameters: {shown}{rules}; size {size})"
 
     def describe(self) -> list[tuple[str, str, str]]:
         """``(name, values, condition)`` of every parameter, in words."""
@@ -111,7 +123,7 @@ class Space:
         """Exact number of architectures; ``None`` with a real parameter, or with constraints over too many to count."""
         if self._has_real:
             return None
-        total = self._count(0, {})
+        total = self._combinations
         if not self.constraints:
             return total
         return sum(1 for _ in self.enumerate()) if total <= COUNTABLE else None
@@ -124,16 +136,18 @@ class Space:
         """
         if self._has_real:
             raise SpaceError("a space with a real parameter cannot be enumerated")
-        for assignment in self._assignments(0, {}):
-            architecture = self._architecture(assignment)
+        for architecture in self._combine():
             if self._keeps_constraints(architecture):
                 yield architecture
 
     def problems(self, architecture: Mapping[str, Any]) -> list[str]:
         """Why an architecture is not in the space; empty if it is."""
+        given: Any = architecture
+        if not isinstance(given, Mapping):
+            return [f"an architecture is a mapping of names to values, not {given!r}"]
         found = [f"{name!r} is not a parameter of the space" for name in architecture if name not in self.parameters]
         for name, parameter in self.parameters.items():
-            active = self._active(parameter, architecture)
+            active = parameter.is_active(architecture)
             if active and name not in architecture:
                 found.append(f"{name!r} has no value")
             elif not active and name in architecture:
@@ -163,12 +177,16 @@ class Space:
         """Every parameter at its default; the first valid architecture where constraints forbid that."""
         assignment: dict[str, Value] = {}
         for name in self._order:
-            if self._active(self.parameters[name], assignment):
+            if self.parameters[name].is_active(assignment):
                 assignment[name] = self.parameters[name].default
         architecture = self._architecture(assignment)
         if self._keeps_constraints(architecture):
             return architecture
-        return self.sample(np.random.default_rng(0)) if self._has_real else next(self.enumerate())
+        if not self._has_real and max(p.count for p in self.parameters.values()) <= LOOK:
+            for candidate in islice(self._combine(), LOOK):
+                if self._keeps_constraints(candidate):
+                    return candidate
+        return self.sample(np.random.default_rng(0))
 
     # ---------------------------------------------------------------- sampling
 
@@ -185,6 +203,7 @@ class Space:
         Raises:
             SpaceError: no valid architecture was found.
         """
+        variation.check_generator(rng)
         if n is None:
             return self._sample_one(rng)
         if self.is_flat:
@@ -193,30 +212,38 @@ class Space:
         return [self._sample_one(rng) for _ in range(n)]
 
     def _sample_one(self, rng: np.random.Generator) -> Architecture:
+        if self._few is not None:
+            if not self._few:
+                raise SpaceError(f"no architecture keeps the constraints: {self._rules}")
+            return self._few[int(rng.integers(len(self._few)))]
         for _ in range(DRAWS):
-            architecture = self._architecture(self._complete({}, rng))
+            architecture = self._complete({}, rng)
             if self._keeps_constraints(architecture):
                 return architecture
-        raise SpaceError(
-            f"none of {DRAWS:,} drawn architectures keeps the constraints: {'; '.join(c.message for c in self.constraints)}"
-        )
+        raise SpaceError(f"none of {DRAWS:,} drawn architectures keeps the constraints: {self._rules}")
 
-    def _complete(self, fixed: Mapping[str, Value], rng: np.random.Generator) -> dict[str, Value]:
-        """Values for all active parameters: those of ``fixed`` where given, the others drawn."""
-        assignment: dict[str, Value] = {}
-        for i, name in enumerate(self._order):
-            parameter = self.parameters[name]
-            if not self._active(parameter, assignment):
-                continue
-            if name in fixed:
-                assignment[name] = fixed[name]
-            elif name in self._parents and parameter.values is not None:
-                weights = np.array([self._count(i + 1, {**assignment, name: v}) for v in parameter.values], dtype=float)
-                index = int(rng.choice(len(weights), p=weights / weights.sum()))
-                assignment[name] = parameter.values[index]
-            else:
-                assignment[name] = parameter.sample(rng)
-        return assignment
+    @cached_property
+    def _few(self) -> tuple[Architecture, ...] | None:
+        """All valid architectures, if the space can be enumerated and rejection would draw too long for one.
+
+        Decided once by draws of its own, so that what a generator gives does not depend on what was asked before.
+        """
+        if not self.constraints or self._has_real or self._combinations > COUNTABLE:
+            return None
+        enough = 40 if self._combinations <= COUNTABLE // 20 else 1
+        rng = np.random.default_rng(0)
+        kept = (self._keeps_constraints(self._complete({}, rng)) for _ in range(2000))
+        return None if sum(islice(filter(None, kept), enough)) == enough else tuple(self.enumerate())
+
+    @property
+    def _rules(self) -> str:
+        return "; ".join(c.message for c in self.constraints)
+
+    def _complete(self, fixed: Mapping[str, Value], rng: np.random.Generator) -> Architecture:
+        """An architecture with the values of ``fixed`` where those are active, and drawn ones elsewhere."""
+        if self._parents:
+            return self._architecture(self._completions.draw(fixed, rng))
+        return Architecture.adopt({n: fixed[n] if n in fixed else p.sample(rng) for n, p in self.parameters.items()})
 
     # ---------------------------------------------------------------- neighbours and variation
 
@@ -235,52 +262,11 @@ class Space:
 
         Args:
             ordered: ``adjacent`` moves ordered choices and integers by one step only.
+
+        Raises:
+            SpaceError: ``rng`` is needed and missing, or the architecture is not in the space.
         """
-        found: dict[Architecture, None] = {}
-        for name in self.names:
-            if name not in architecture:
-                continue
-            parameter = self.parameters[name]
-            values = parameter.others(architecture[name], rng)
-            if ordered == "adjacent":
-                values = _adjacent(parameter, architecture[name], values)
-            for value in values:
-                for changed in self._changed(architecture, name, value):
-                    if self._keeps_constraints(changed):
-                        found[changed] = None
-        return list(found)
-
-    def _changed(self, architecture: Architecture, name: str, value: Value) -> list[Architecture]:
-        if name not in self._parents:
-            return [architecture.replace(**{name: value})]
-        partial: list[dict[str, Value]] = [{}]
-        for other in self._order:
-            parameter = self.parameters[other]
-            grown: list[dict[str, Value]] = []
-            for assignment in partial:
-                if not self._active(parameter, assignment):
-                    grown.append(assignment)
-                elif other == name:
-                    grown.append({**assignment, other: value})
-                elif other in architecture:
-                    grown.append({**assignment, other: architecture[other]})
-                else:
-                    options = (parameter.default,) if parameter.values is None else parameter.values
-                    grown += [{**assignment, other: option} for option in options]
-            if len(grown) > COMPLETIONS:
-                grown = [self._with_defaults(architecture, name, value)]
-                partial = grown
-                break
-            partial = grown
-        return [self._architecture(assignment) for assignment in partial]
-
-    def _with_defaults(self, architecture: Architecture, name: str, value: Value) -> dict[str, Value]:
-        assignment: dict[str, Value] = {}
-        for other in self._order:
-            parameter = self.parameters[other]
-            if self._active(parameter, assignment):
-                assignment[other] = value if other == name else architecture.get(other, parameter.default)
-        return assignment
+        return variation.neighbours(self, architecture, rng, ordered)
 
     def mutate(
         self, architecture: Architecture, rng: np.random.Generator, probability: float | None = None
@@ -289,35 +275,13 @@ class Space:
 
         Args:
             probability: each active parameter takes another value with this probability (the result may be the same
-                architecture); by default exactly one parameter does.
+                architecture); by default exactly one parameter does. Parameters that become active are drawn. Where
+                constraints leave no neighbour at all, another architecture is drawn from the whole space.
 
         Raises:
-            SpaceError: the architecture has no neighbour.
+            SpaceError: there is no other architecture, or the probability is not between 0 and 1.
         """
-        movable = [name for name in self.names if (name in architecture and self.parameters[name].count != 1) or
-                   (name in architecture and self.parameters[name].values is None)]  # fmt: skip
-        if not movable:
-            raise SpaceError("a space of one architecture has nothing to mutate")
-        for _ in range(100):
-            if probability is None:
-                names = [movable[int(rng.integers(len(movable)))]]
-            else:
-                names = [name for name in movable if rng.random() < probability]
-            mutant = self._redraw(architecture, names, rng)
-            if self._keeps_constraints(mutant) and (mutant != architecture or probability is not None):
-                return mutant
-        around = self.neighbours(architecture, rng)
-        if not around:
-            raise SpaceError(f"{architecture} has no valid neighbour")
-        return around[int(rng.integers(len(around)))]
-
-    def _redraw(self, architecture: Architecture, names: Sequence[str], rng: np.random.Generator) -> Architecture:
-        fixed = dict(architecture)
-        for name in names:
-            others = self.parameters[name].others(architecture[name], rng)
-            if others:
-                fixed[name] = others[int(rng.integers(len(others)))]
-        return self._architecture(self._complete(fixed, rng) if self._parents else fixed)
+        return variation.mutate(self, architecture, rng, probability)
 
     def crossover(
         self,
@@ -345,28 +309,7 @@ class Space:
         Raises:
             SpaceError: another kind.
         """
-        if kind not in ("uniform", "two_point"):
-            raise SpaceError(f"crossover is 'uniform' or 'two_point', not {kind!r}")
-        for _ in range(100):
-            if kind == "uniform":
-                swap = rng.random(len(self.names)) < 0.5
-            else:
-                cut = np.sort(rng.integers(0, len(self.names) + 1, size=2))
-                swap = (np.arange(len(self.names)) >= cut[0]) & (np.arange(len(self.names)) < cut[1])
-            children = (self._mix(first, second, swap, rng), self._mix(second, first, swap, rng))
-            if all(self._keeps_constraints(child) for child in children):
-                return children
-        return first, second
-
-    def _mix(
-        self, base: Architecture, other: Architecture, swap: NDArray[np.bool_], rng: np.random.Generator
-    ) -> Architecture:
-        values = dict(other)
-        values.update(base)
-        for name, swapped in zip(self.names, swap):
-            if swapped and name in other:
-                values[name] = other[name]
-        return self._architecture(self._complete(values, rng) if self._parents else values)
+        return variation.crossover_pair(self, first, second, rng, kind)
 
     # ---------------------------------------------------------------- encodings and exchange
 
@@ -379,12 +322,12 @@ class Space:
         return encodings.codes(self, architectures)
 
     def from_codes(self, codes: NDArray[np.int64]) -> list[Architecture]:
-        """The inverse of :meth:`codes`."""
-        values = [p.values or () for p in self.parameters.values()]
-        return [
-            Architecture({name: options[c] for name, options, c in zip(self.names, values, row) if c >= 0})
-            for row in codes.tolist()
-        ]
+        """The inverse of :meth:`codes`.
+
+        Raises:
+            SpaceError: codes of another shape or outside the parameters' values.
+        """
+        return encodings.from_codes(self, codes)
 
     def encode(self, architectures: Sequence[Architecture], kind: str = "one_hot") -> NDArray[np.float64]:
         """Numbers for models: ``n x width``, with columns named by :meth:`columns`.
@@ -412,20 +355,28 @@ class Space:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Space:
-        """A space as described by :meth:`to_json`, without its constraints (they are code, which JSON cannot hold)."""
+        """A space as described by :meth:`to_json`, without its constraints (they are code, which JSON cannot hold).
+
+        Those of cells come back with the cells.
+
+        Raises:
+            SpaceError: something is missing.
+        """
         if "listed" in data:
             from archwright.space.listed import ListedSpace
 
             return ListedSpace.from_json(data)
-        cells = [Cell.from_json(cell) for cell in data["cells"]]
+        if "parameters" not in data:
+            raise SpaceError("this is no description of a space: it has no 'parameters'")
+        cells = [Cell.from_json(cell) for cell in data.get("cells", ())]
         of_cells = {name for cell in cells for name in cell.names}
         others = {name: parameter_from_json(p) for name, p in data["parameters"].items() if name not in of_cells}
         return cls(others, cells=cells)
 
     @property
     def fingerprint(self) -> str:
-        """A short text that changes when the space does."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        """A short text that changes when the space does, or the order of its parameters, which seeds depend on."""
+        text = json.dumps(self.to_json())
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @staticmethod
@@ -463,70 +414,91 @@ class Space:
 
     # ---------------------------------------------------------------- within
 
-    @staticmethod
-    def _active(parameter: Parameter, assignment: Mapping[str, Any]) -> bool:
-        return all(parent in assignment and assignment[parent] in values for parent, values in parameter.when)
-
     def _keeps_constraints(self, architecture: Architecture) -> bool:
         return all(c.holds(architecture) for c in self.constraints)
 
     def _architecture(self, assignment: Mapping[str, Value]) -> Architecture:
-        return Architecture({name: assignment[name] for name in self.names if name in assignment})
+        return Architecture.adopt({name: assignment[name] for name in self.names if name in assignment})
 
     @cached_property
-    def _live(self) -> list[tuple[str, ...]]:
-        """Before each step of the order: the earlier parameters on which later conditions depend."""
-        live = []
-        for i in range(len(self._order) + 1):
-            later = {parent for name in self._order[i:] for parent, _ in self.parameters[name].when}
-            live.append(tuple(name for name in self._order[:i] if name in later))
-        return live
+    def _descendants(self) -> dict[str, tuple[str, ...]]:
+        """For every parent, all that depend on it, directly or not, parents first."""
+        below: dict[str, set[str]] = {}
+        for name in reversed(self._order):
+            below.setdefault(name, set())
+            for parent, _ in self.parameters[name].when:
+                below.setdefault(parent, set()).update({name}, below[name])
+        return {parent: tuple(n for n in self._order if n in below[parent]) for parent in self._parents}
 
     @cached_property
-    def _counts(self) -> dict[tuple[Any, ...], int]:
-        return {}
+    def _completions(self) -> Completions:
+        return Completions(self.parameters, self._order)
 
-    def _count(self, step: int, assignment: Mapping[str, Value]) -> int:
-        """Number of ways to complete the first ``step`` parameters, constraints aside."""
+    @cached_property
+    def _combinations(self) -> int:
+        """Number of architectures, constraints aside."""
+        return self._completions.total if self._parents else prod(p.count for p in self.parameters.values())
+
+    def _combine(self) -> Iterator[Architecture]:
+        """All architectures, constraints aside, the last parameter varying fastest."""
         if not self._parents:
-            return prod(self.parameters[name].count for name in self._order[step:])
-        if step == len(self._order):
-            return 1
-        state = (step, *(assignment.get(name, _ABSENT) for name in self._live[step]))
-        if state not in self._counts:
-            self._counts[state] = self._count_anew(step, assignment)
-        return self._counts[state]
-
-    def _count_anew(self, step: int, assignment: Mapping[str, Value]) -> int:
-        name = self._order[step]
-        parameter = self.parameters[name]
-        if not self._active(parameter, assignment):
-            return self._count(step + 1, assignment)
-        if name not in self._parents or parameter.values is None:
-            return parameter.count * self._count(step + 1, assignment)
-        return sum(self._count(step + 1, {**assignment, name: value}) for value in parameter.values)
-
-    def _assignments(self, step: int, assignment: dict[str, Value]) -> Iterator[dict[str, Value]]:
-        if step == len(self._order):
-            yield assignment
+            for values in product(*(p.values or () for p in self.parameters.values())):
+                yield Architecture.adopt(dict(zip(self.names, values)))
             return
-        name = self._order[step]
-        parameter = self.parameters[name]
-        if not self._active(parameter, assignment):
-            yield from self._assignments(step + 1, assignment)
-            return
-        for value in parameter.values or ():
-            yield from self._assignments(step + 1, {**assignment, name: value})
+        assignment: dict[str, Value] = {}
+        trail: list[tuple[int, Iterator[Value]]] = []
+        step = 0
+        while True:
+            for at in range(step, len(self._order)):
+                parameter = self.parameters[self._order[at]]
+                if parameter.is_active(assignment):
+                    values_left = iter(parameter.values or ())
+                    assignment[self._order[at]] = next(values_left)
+                    trail.append((at, values_left))
+            yield self._architecture(assignment)
+            step = self._advance(assignment, trail)
+            if not step:
+                return
+
+    def _advance(self, assignment: dict[str, Value], trail: list[tuple[int, Iterator[Value]]]) -> int:
+        """Move the last parameter that can to its next value, forget the later ones; the step after it, or 0 at the end."""
+        while trail:
+            at, values_left = trail[-1]
+            for value in values_left:
+                assignment[self._order[at]] = value
+                return at + 1
+            trail.pop()
+            del assignment[self._order[at]]
+        return 0
 
 
-_ABSENT = object()
+def _as_list(constraints: Any) -> list[Any]:
+    if isinstance(constraints, Constraint) or callable(constraints):
+        return [constraints]
+    given = list(constraints)
+    return [tuple(given)] if len(given) == 2 and callable(given[0]) and isinstance(given[1], str) else given
+
+
+def _as_constraint(given: Any) -> Constraint:
+    if isinstance(given, Constraint):
+        return given
+    if isinstance(given, (tuple, list)) and len(given) == 2 and callable(given[0]) and isinstance(given[1], str):
+        return Constraint(*given)
+    raise SpaceError(f"a constraint is a pair (predicate, message), the message for whoever breaks it, not {given!r}")
 
 
 def _as_parameter(name: str, value: Any) -> Parameter:
+    if not isinstance(name, str) or not name:
+        raise SpaceError(f"the name of a parameter must be a text, not {name!r}")
     if isinstance(value, Parameter):
         return value
     if isinstance(value, (list, tuple)):
-        return Choice(*value)
+        try:
+            return Choice(*value)
+        except SpaceError as error:
+            raise SpaceError(f"the parameter {name!r}: {error}") from error
+    if isinstance(value, Cell):
+        raise SpaceError(f"the parameter {name!r} is a Cell; give it as Space(cells=Cell(...))")
     raise SpaceError(f"the parameter {name!r} must be a Choice, an Integer, a Real or a list of values, not {value!r}")
 
 
@@ -540,6 +512,10 @@ def _sorted_by_condition(parameters: Mapping[str, Parameter]) -> tuple[str, ...]
         for parent, values in parameter.when:
             if parent not in parameters:
                 raise SpaceError(f"the parameter {name!r} depends on {parent!r}, which the space does not have")
+            if parameters[parent].values is None:
+                raise SpaceError(
+                    f"the parameter {name!r} depends on {parent!r}, which is real; only finite ones can be parents"
+                )
             for value in values:
                 if not parameters[parent].allows(value):
                     raise SpaceError(
@@ -569,12 +545,3 @@ def _sorted_by_condition(parameters: Mapping[str, Parameter]) -> tuple[str, ...]
         if len(order) == before:
             raise SpaceError(f"the conditions of {', '.join(left)} depend on each other in a circle")
     return tuple(order)
-
-
-def _adjacent(parameter: Parameter, value: Value, others: list[Value]) -> list[Value]:
-    if isinstance(parameter, Real) or parameter.values is None:
-        return others
-    if isinstance(parameter, Integer) or (isinstance(parameter, Choice) and parameter.ordered):
-        index = parameter.values.index(value)
-        return [parameter.values[i] for i in (index - 1, index + 1) if 0 <= i < len(parameter.values)]
-    return others

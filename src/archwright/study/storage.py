@@ -267,12 +267,16 @@ def connect(url: str) -> BaseStorage:
         file = Path(url.removeprefix("sqlite:///"))
         if file.is_file() and file.stat().st_size and not file.open("rb").read(16).startswith(b"SQLite format 3"):
             raise StudyError(f"{file} is not an SQLite database; name another --study, or move this file away")
-    try:
-        return RDBStorage(url)
-    except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(f"cannot open the database {url}: {_first_line(error)}") from error
-    except (RuntimeError, SQLAlchemyError, ImportError, ValueError) as error:
-        raise StudyError(f"the database {url} cannot hold a study: {_first_line(error)}") from error
+    for attempt in range(8):
+        try:
+            return RDBStorage(url)
+        except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
+            if attempt == 7 or not (_may_pass(error) or "already exists" in str(error)):
+                raise StudyError(f"cannot open the database {url}: {_first_line(error)}") from error
+        except (RuntimeError, SQLAlchemyError, ImportError, ValueError) as error:
+            raise StudyError(f"the database {url} cannot hold a study: {_first_line(error)}") from error
+        time.sleep(0.1 * 2**attempt)  # another process is making the tables
+    raise AssertionError("unreachable")
 
 
 def study_name(storage: BaseStorage, path: Path | None, url: str | None) -> str:
