@@ -41,7 +41,7 @@ def python_of(environment: Path) -> Path:
     """The interpreter of an environment, made when it is not there."""
     interpreter = environment / "bin" / "python"
     if not interpreter.exists():
-        print(f"making an environment in {environment}", flush=True)
+        print(f"making an environment in {environment}", file=sys.stderr)
         venv.create(environment, with_pip=True, symlinks=True)
     return interpreter
 
@@ -52,7 +52,7 @@ def installed(extras: str) -> Path:
     wanted = (ROOT / "pyproject.toml").read_text() + (ROOT / "constraints.txt").read_text() + extras
     stamp = ENVIRONMENT / f"installed-{extras.replace(',', '-')}"
     if not stamp.exists() or stamp.read_text() != wanted:
-        print("installing (PyTorch is large; the first time takes minutes)", flush=True)
+        print("installing (PyTorch is large; the first time takes minutes)", file=sys.stderr)
         run(python, "-m", "pip", "install", "-q", "-c", "constraints.txt", "-e", f".[{extras}]")
         stamp.write_text(wanted)
     return python

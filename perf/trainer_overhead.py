@@ -112,7 +112,7 @@ def main() -> None:
                 with seeded(0):
                     return build(data.input_shape, data.num_classes)
 
-            found = ratio(make, data, Training(epochs=4, eval_every=every), device, arguments.rounds)
+            found = ratio(make, data, Training(epochs=4, batch_size=64, eval_every=every), device, arguments.rounds)
             worst = max(worst, found)
             print(f"{name:24} {validations:24} {found:.3f}")
     print(f"worst {worst:.3f}, at most {LIMIT}")

@@ -274,6 +274,7 @@ def test_moves_from_a_stranger_are_refused():
     ("ask", "message"),
     [
         (lambda s, a: s.sample(0), "needs a generator such as numpy.random.default_rng"),
+        (lambda s, a: s.sample(np.random.default_rng(0), -1), "must not be negative: -1"),
         (lambda s, a: s.mutate(a, None), "needs a generator"),
         (lambda s, a: s.crossover(a, a, 3), "needs a generator"),
         (lambda s, a: s.mutate(a, np.random.default_rng(0), 1.5), "between 0 and 1, not 1.5"),

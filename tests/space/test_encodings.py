@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -130,3 +133,29 @@ def test_missing_configspace_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ConfigSpace", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'archwright\[configspace\]'"):
         Space(a=Choice(1, 2)).to_configspace()
+
+
+def test_encodings_agree_with_a_plain_loop():
+    space = Space(
+        block=Choice("conv", "mb"),
+        n=Integer(1, 40),
+        rate=Real(0, 2, when={"block": "mb"}),
+        k=Integer(2, 6, step=2, when={"block": "conv"}),
+    )
+    sample = space.sample(np.random.default_rng(0), 100)
+    ordinal, one_hot = [], []
+    for a in sample:
+        ordinal.append([["conv", "mb"].index(a["block"]), a["n"] - 1, a.get("rate", -2) / 2, a.get("k", 0) / 2 - 1])
+        one_hot.append(
+            [a["block"] == "conv", a["block"] == "mb", (a["n"] - 1) / 39, a.get("rate", 0) / 2]
+            + [a.get("k") == k for k in (2, 4, 6)]
+        )
+    assert space.columns("one_hot") == ["block=conv", "block=mb", "n", "rate", "k=2", "k=4", "k=6"]
+    np.testing.assert_allclose(space.encode(sample, "ordinal"), ordinal)
+    np.testing.assert_allclose(space.encode(sample, "one_hot"), one_hot)
+
+
+def test_spaces_import_neither_torch_nor_optuna():
+    code = "import sys, archwright.space; print([m for m in ('torch', 'optuna', 'scipy', 'ConfigSpace') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -160,8 +160,8 @@ def test_numpy_tables_and_names_make_a_list():
         ([[1], [2], [1]], None, "architecture 2 of the list is there twice"),
         ([3, 4], None, "must be a mapping or a sequence of values, not 3"),
         (["ab", "cd"], None, "give its values one by one"),
-        ([[1], [True]], None, "equal to each other"),
-        ([[[1]], [[2]]], None, "JSON"),
+        ([[1], [True]], None, "the parameter 'x0': .* equal to each other"),
+        ([[[1]], [[2]]], None, "the parameter 'x0': .* JSON"),
     ],
 )
 def test_lists_that_make_no_sense_are_refused(rows, names, message):

@@ -23,7 +23,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of one training. The defaults suit small images and short budgets; every value is a JSON scalar.
+    """Settings of one training; every value is a JSON scalar.
+
+    The defaults suit a few thousand small images and 5 to 30 epochs. They were chosen by comparing optimisers, rates
+    and batch sizes on handwritten digits (5 and 20 epochs) and 1,500 images of PneumoniaMNIST (5 epochs) over
+    NAS-Bench-201 cells, residual and mobile blocks, convolutions without normalisation, perceptrons and small
+    transformers. AdamW trained nearly all of them; SGD at 0.03 and 0.1 left convolutions without normalisation at
+    chance and transformers far behind. With so few steps, batches of 32 beat those of 64 and 128 at equal rates. For
+    larger data or a GPU take a larger batch.
 
     Attributes:
         epochs: passes over the training examples.
@@ -58,11 +65,11 @@ class Training:
 
     epochs: int = 10
     optimizer: str = "adamw"
-    lr: float = 0.002
+    lr: float = 0.004
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.05
-    batch_size: int = 64
+    batch_size: int = 32
     schedule: str = "cosine"
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.0

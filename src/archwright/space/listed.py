@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archwright.errors import SpaceError
 from archwright.space import variation
 from archwright.space.architecture import Architecture
-from archwright.space.parameters import Choice, plain
+from archwright.space.parameters import plain
 from archwright.space.space import Space
 
 
@@ -58,8 +59,20 @@ class ListedSpace(Space):
         return len(self.members)
 
     @cached_property
-    def _codes(self) -> np.ndarray:
+    def _codes(self) -> NDArray[np.int64]:
         return self.codes(self.members)
+
+    @cached_property
+    def _columns(self) -> NDArray[np.int32]:
+        """The codes, one row per parameter, for fast comparison."""
+        return np.ascontiguousarray(self._codes.T.astype(np.int32))
+
+    def _distances(self, architecture: Architecture) -> NDArray[np.int32]:
+        """In how many parameters each member differs."""
+        distances = np.zeros(len(self.members), np.int32)
+        for column, code in zip(self._columns, self.codes([architecture])[0].tolist()):
+            distances += column != code
+        return distances
 
     def enumerate(self) -> Iterator[Architecture]:
         """The members, as listed."""
@@ -89,7 +102,7 @@ class ListedSpace(Space):
         ordered: Literal["all", "adjacent"] = "all",
     ) -> list[Architecture]:
         """The members at the smallest Hamming distance (one, where there are such)."""
-        distance = (self._codes != self.codes([architecture])).sum(axis=1)
+        distance = self._distances(architecture)
         nearest = distance[distance > 0].min(initial=len(self.names) + 1)
         return [self.members[i] for i in np.flatnonzero(distance == nearest)]
 
@@ -118,7 +131,7 @@ class ListedSpace(Space):
         return self._nearest(children[0], rng), self._nearest(children[1], rng)
 
     def _nearest(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        distance = (self._codes != self.codes([architecture])).sum(axis=1)
+        distance = self._distances(architecture)
         nearest = np.flatnonzero(distance == distance.min())
         return self.members[int(rng.choice(nearest))]
 
@@ -134,13 +147,13 @@ class ListedSpace(Space):
         return cls(rows)
 
 
-def _column(values: list[Any]) -> Choice:
+def _column(values: list[Any]) -> list[Any]:
     """The different values of one parameter; ``1``, ``1.0`` and ``True`` together are refused by the choice."""
     try:
         different = {(type(value), value): value for value in values}
     except TypeError:
         different = {(type(value), i): value for i, value in enumerate(values)}
-    return Choice(*different.values())
+    return list(different.values())
 
 
 def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequence[str] | None) -> Architecture:

@@ -206,6 +206,8 @@ class Space:
         variation.check_generator(rng)
         if n is None:
             return self._sample_one(rng)
+        if n < 0:
+            raise SpaceError(f"the number of samples must not be negative: {n}")
         if self.is_flat:
             columns = [rng.integers(p.count, size=n) for p in self.parameters.values()]
             return self.from_codes(np.stack(columns, axis=1))
