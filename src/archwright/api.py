@@ -330,6 +330,7 @@ class _Job:
                 executor=executor,
                 budget=self.budget,
                 seed=self.seed,
+                repeats=int(described.get("repeats", 1)),
                 early_stopping=self._early_stopping(),
                 watcher=self.watcher,
             )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.model_selection import train_test_split
-
 from archwright.data.dataset import Ints
 from archwright.errors import DataError
 
@@ -24,6 +22,8 @@ def stratified_split(targets: Ints, share: float, seed: int, what: str) -> tuple
     size = max(round(share * len(targets)), int((counts > 0).sum()))
     if len(targets) - size < int((counts > 0).sum()):
         raise DataError(f"{len(targets)} examples are too few to make a {what} split of {share:g}")
+    from sklearn.model_selection import train_test_split
+
     rest, part = train_test_split(np.arange(len(targets)), test_size=size, stratify=targets, random_state=seed)
     return np.sort(rest), np.sort(part)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from archwright.export.writing import read_description
 from archwright.families import family_from_spec
 from archwright.families.userfile import adapted
 from archwright.space import Architecture
+
+
+BATCH = 256
 
 
 def load(path: str | Path, *, device: str = "cpu", build: Callable[..., nn.Module] | None = None) -> Model:
@@ -103,12 +106,12 @@ def predict_files(model: Model, paths: Iterable[str | Path], *, resize: bool = F
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        for name, batch in _read(Path(path), model, resize):
+        for names, batch in _read(Path(path), model, resize):
             answer = model.predict(batch)
             for i, label in enumerate(answer.labels):
                 rows.append(
                     {
-                        "file": name if len(answer.labels) == 1 else f"{name}[{i}]",
+                        "file": names[i] if len(names) == len(answer.labels) else f"{names[0]}[{i}]",
                         "label": int(label),
                         "class": answer.names[i],
                         "probability": round(float(answer.probabilities[i, label]), 6),
@@ -117,17 +120,22 @@ def predict_files(model: Model, paths: Iterable[str | Path], *, resize: bool = F
     return rows
 
 
-def _read(path: Path, model: Model, resize: bool) -> Iterable[tuple[str, Any]]:
+def _read(path: Path, model: Model, resize: bool) -> Iterator[tuple[list[str], Any]]:
+    """Batches with the names of their rows, or with one name for all of an array's rows."""
     if path.is_dir():
         files = [f for f in sorted(path.rglob("*")) if f.suffix.lower() in ENDINGS]
         if not files:
             raise DataError(f"the folder {path} has no images")
-        return ((str(f), _image(f, model, resize)) for f in files)
+        for i in range(0, len(files), BATCH):
+            batch = files[i : i + BATCH]
+            yield [str(f) for f in batch], torch.cat([_image(f, model, resize) for f in batch])
+        return
     if not path.is_file():
         raise DataError(f"there is no file or folder {path}")
     if path.suffix.lower() in (".npy", ".npz"):
-        return [(str(path), _array(path))]
-    return [(str(path), _image(path, model, resize))]
+        yield [str(path)], _array(path)
+    else:
+        yield [str(path)], _image(path, model, resize)
 
 
 def _array(path: Path) -> NDArray[Any]:

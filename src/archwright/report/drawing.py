@@ -82,9 +82,8 @@ def _ladder(family: Family, architecture: Architecture) -> Figure:
     axis = axes[0]
     for row, name in enumerate(reversed(shown)):
         parameter = family.space.parameters[name]
-        options = list(parameter.values) if isinstance(parameter, (Choice, Integer)) else []
-        if not 0 < len(options) <= 9:
-            options = [architecture[name]]
+        few = isinstance(parameter, (Choice, Integer)) and parameter.count <= 9
+        options = list(parameter.values) if few else [architecture[name]]
         for column, option in enumerate(options):
             chosen = option == architecture[name]
             box = FancyBboxPatch(

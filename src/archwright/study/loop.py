@@ -62,6 +62,7 @@ class Loop:
     budget: Budget
     seed: int = 0
     fidelity: float = 1.0
+    repeats: int = 1
     early_stopping: EarlyStopping | None = None
     watcher: Watcher = field(default_factory=Silent)
     trials: list[Trial] = field(default_factory=list, init=False)
@@ -114,7 +115,9 @@ class Loop:
 
     def _may_start(self) -> bool:
         running = len(self._running)
-        return self._too_many_in_a_row() == "" and self.budget.allows(self.trials, running, self.seconds, self.fidelity)
+        return self._too_many_in_a_row() == "" and self.budget.allows(
+            self.trials, running, self.seconds, self.fidelity * self.repeats
+        )
 
     def _start(self, trial: Running) -> None:
         self.watcher.started(trial)
