@@ -22,7 +22,6 @@ from archwright.families import family_from_spec
 from archwright.families.userfile import adapted
 from archwright.space import Architecture
 
-
 BATCH = 256
 
 
