@@ -32,6 +32,10 @@ class StudyError(ArchwrightError):
     """A study that cannot be opened, continued or written."""
 
 
+class TableError(ArchwrightError, ValueError):
+    """A benchmark table that is missing, broken, or lacks what it was asked for."""
+
+
 class MissingDependencyError(ArchwrightError, ImportError):
     """An optional package that is not installed."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from archwright.cli import export, listing, predict, profile, report, search
+from archwright.cli import arena, export, listing, predict, profile, report, search, table
 
 app = typer.Typer(
     name="archwright",
@@ -19,6 +19,8 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
+app.command("arena")(arena.arena)
+app.add_typer(table.app, name="table")
 app.command("list")(listing.show)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,24 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*row)
     return made
+
+
+@contextmanager
+def counting(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error that a call moves on by one, with a word on what was done; only on a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    out = console(stderr=True)
+    bar = (
+        TextColumn(what),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*bar, console=out, disable=quiet or not out.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda word: progress.update(task, advance=1, description=word)
 
 
 def number(value: float | None, digits: int = 4) -> str:

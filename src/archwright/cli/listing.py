@@ -15,18 +15,19 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="families, searchers, data, metrics or training; all of them by default.", show_default=False
+            help="families, searchers, data, metrics, training or tables; all of them by default.", show_default=False
         ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """List families, searchers, data, metrics and training settings, with a line on each."""
+    """List families, searchers, data, metrics, training settings and tables, with a line on each."""
     lists = {
         "families": _families,
         "searchers": _searchers,
         "data": _data,
         "metrics": _metrics,
         "training": _training,
+        "tables": _tables,
     }
     if what and what not in lists:
         raise SettingsError(unknown("list", what, lists))
@@ -85,3 +86,12 @@ def _training() -> list[dict[str, Any]]:
 
     defaults = Training()
     return [{"name": f.name, "summary": f"default {getattr(defaults, f.name)}"} for f in fields(defaults)]
+
+
+def _tables() -> list[dict[str, Any]]:
+    from archwright.tables import KNOWN, data_folders
+    from archwright.tables.known import SUFFIX
+
+    here = [f for folder in data_folders() if folder.is_dir() for f in sorted(folder.glob(f"*{SUFFIX}"))]
+    own = [{"name": f.name.removesuffix(SUFFIX), "summary": str(f)} for f in here]
+    return own + [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]

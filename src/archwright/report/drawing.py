@@ -82,8 +82,9 @@ def _ladder(family: Family, architecture: Architecture) -> Figure:
     axis = axes[0]
     for row, name in enumerate(reversed(shown)):
         parameter = family.space.parameters[name]
-        few = isinstance(parameter, (Choice, Integer)) and parameter.count <= 9
-        options = list(parameter.values) if few else [architecture[name]]
+        options = [architecture[name]]
+        if isinstance(parameter, (Choice, Integer)) and parameter.count <= 9:
+            options = list(parameter.values)
         for column, option in enumerate(options):
             chosen = option == architecture[name]
             box = FancyBboxPatch(

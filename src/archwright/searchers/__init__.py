@@ -11,7 +11,9 @@ from archwright.evaluation import Goal
 from archwright.searchers.base import Searcher, Worth, dominates, worth
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
+from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
+from archwright.searchers.weights import LSWeights
 from archwright.space import Space
 
 SEARCHERS: Mapping[str, type[Searcher]] = {
@@ -19,6 +21,8 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "ls": LocalSearch,
     "ls-best": BestImprove,
     "ls-worst": WorstImprove,
+    "lsweights": LSWeights,
+    "lspon": LSPON,
     "rea": RegularizedEvolution,
 }
 
@@ -49,8 +53,10 @@ def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **optio
 
 
 __all__ = [
+    "LSPON",
     "SEARCHERS",
     "BestImprove",
+    "LSWeights",
     "LocalSearch",
     "RandomSearch",
     "RegularizedEvolution",

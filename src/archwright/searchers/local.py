@@ -109,9 +109,13 @@ class LocalSearch(Searcher):
         around = self.space.neighbours(to, self.rng)
         if self.revisits == "skip":
             around = [a for a in around if a not in self.known]
-        self._scan = deque(around[i] for i in self.rng.permutation(len(around)))
+        self._scan = deque(self.order(to, around))
         self._open = {}
         self._better = []
+
+    def order(self, current: Architecture, neighbours: list[Architecture]) -> list[Architecture]:
+        """In which order the neighbours of the current solution are tried: any, drawn anew for each scan."""
+        return [neighbours[i] for i in self.rng.permutation(len(neighbours))]
 
     def _end_scan(self) -> None:
         if self._better:

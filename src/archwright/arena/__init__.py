@@ -1,0 +1,7 @@
+"""The arena: searchers compared on tables, with statistics, figures and tables for a paper."""
+
+from archwright.arena.comparison import Comparison, compete
+from archwright.arena.problem import Problem, Signal, default_signal, read_signal
+from archwright.arena.runs import Entry, Run, run
+
+__all__ = ["Comparison", "Entry", "Problem", "Run", "Signal", "compete", "default_signal", "read_signal", "run"]

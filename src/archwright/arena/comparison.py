@@ -1,0 +1,213 @@
+"""A :class:`Comparison`: searchers x seeds on one problem, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from archwright.arena import statistics
+from archwright.arena.problem import Problem
+from archwright.arena.runs import Entry, OnDone, Run, nothing, run_all
+from archwright.errors import SettingsError
+from archwright.searchers import make_searcher
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of several searchers.
+
+    Attributes:
+        problem: what was searched.
+        entries: who took part.
+        budget: evaluations per run, at most.
+        seed: of the first run; run ``i`` has ``seed + i``.
+        runs: by label.
+    """
+
+    problem: Problem
+    entries: tuple[Entry, ...]
+    budget: int
+    seed: int
+    runs: Mapping[str, list[Run]]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return len(self.problem.signals) > 1
+
+    @cached_property
+    def checkpoints(self) -> list[int]:
+        """Numbers of evaluations at which the state is told."""
+        return statistics.checkpoints(self.budget)
+
+    @cached_property
+    def curves(self) -> dict[str, statistics.Matrix]:
+        """``runs x budget`` of the incumbent's report value, by label; one objective."""
+        return {label: statistics.incumbents(self.problem, runs, self.budget) for label, runs in self.runs.items()}
+
+    @cached_property
+    def to_optimum(self) -> dict[str, statistics.Matrix]:
+        """Evaluations to the optimum of the signal, by label; one objective."""
+        return {label: statistics.to_optimum(self.problem, runs) for label, runs in self.runs.items()}
+
+    @cached_property
+    def fronts(self) -> dict[str, dict[str, statistics.Matrix]]:
+        """Hypervolume, IGD+ and share of the true front, ``runs x checkpoints``, by label; several objectives."""
+        found: dict[str, dict[str, statistics.Matrix]] = {}
+        for label, runs in self.runs.items():
+            each = [statistics.front_progress(self.problem, run, self.checkpoints) for run in runs]
+            found[label] = {name: np.stack([e[name] for e in each]) for name in each[0]}
+        return found
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """Everything that can be said, as plain data."""
+        problem = self.problem
+        base = {
+            "table": problem.table.name,
+            "dataset": problem.dataset,
+            "signal": [str(s) for s in problem.signals] if self.several else str(problem.signals[0]),
+            "report": str(problem.report) if not self.several else None,
+            "budget": self.budget,
+            "runs": len(next(iter(self.runs.values()))),
+            "seed": self.seed,
+            "checkpoints": self.checkpoints,
+        }
+        return base | (self._several_results() if self.several else self._single_results())
+
+    def _single_results(self) -> dict[str, Any]:
+        problem = self.problem
+        smaller = problem.report.direction == "minimize"
+        report = problem.values(problem.report)
+        signal = problem.values(problem.signals[0])
+        best = np.nanmin if problem.signals[0].direction == "minimize" else np.nanmax
+        last = {label: curve[:, -1] for label, curve in self.curves.items()}
+        results = []
+        for entry in self.entries:
+            reached = self.to_optimum[entry.label]
+            results.append(
+                {
+                    **self._facts(entry),
+                    "best_mean": float(last[entry.label].mean()),
+                    "best_std": float(last[entry.label].std(ddof=1)) if len(reached) > 1 else 0.0,
+                    "best_interval": list(statistics.interval(last[entry.label])),
+                    "at": [self._at(entry.label, n) for n in self.checkpoints],
+                    "to_optimum": {
+                        **statistics.spread(reached[np.isfinite(reached)]),
+                        "reached": int(np.isfinite(reached).sum()),
+                    },
+                }
+            )
+        tests = statistics.compare("best", last, smaller_is_better=smaller) if len(last) > 1 else []
+        ranks: dict[str, Any] = {}
+        if len(last) > 1:
+            tests += statistics.compare(
+                "to_optimum",
+                {label: np.minimum(v, self.budget + 1) for label, v in self.to_optimum.items()},
+                smaller_is_better=True,
+            )
+            order, critical = statistics.average_ranks(self.to_optimum, smaller_is_better=True)
+            ranks = {"measure": "to_optimum", "average": order, "critical_difference": critical}
+        return {
+            "optimum": {
+                "signal": float(best(signal)),
+                "report": float(np.nanmin(report) if smaller else np.nanmax(report)),
+            },
+            "results": results, "tests": tests, "ranks": ranks,
+        }  # fmt: skip
+
+    def _at(self, label: str, n: int) -> dict[str, Any]:
+        values = self.curves[label][:, n - 1]
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return {"evaluations": n, "mean": None, "std": None, "interval": None}
+        std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return {
+            "evaluations": n,
+            "mean": float(values.mean()),
+            "std": std,
+            "interval": list(statistics.interval(values)),
+        }
+
+    def _several_results(self) -> dict[str, Any]:
+        results = []
+        for entry in self.entries:
+            front = self.fronts[entry.label]
+            row = self._facts(entry)
+            for name, values in front.items():
+                row[name] = [
+                    {"evaluations": n, **statistics.spread(values[:, i])} for i, n in enumerate(self.checkpoints)
+                ]
+            results.append(row)
+        tests: list[dict[str, Any]] = []
+        ranks: dict[str, Any] = {}
+        if len(self.entries) > 1:
+            for i, n in enumerate(self.checkpoints):
+                for name in ("hypervolume", "front_share"):
+                    state = {label: front[name][:, i] for label, front in self.fronts.items()}
+                    tests += [
+                        {**row, "evaluations": n} for row in statistics.compare(name, state, smaller_is_better=False)
+                    ]
+            last = {label: front["front_share"][:, -1] for label, front in self.fronts.items()}
+            order, critical = statistics.average_ranks(last, smaller_is_better=False)
+            ranks = {"measure": "front_share", "average": order, "critical_difference": critical}
+        truth = statistics.front_of(self.problem.losses)
+        from moocore import Hypervolume
+
+        whole = float(Hypervolume(ref=np.ones(truth.shape[1]))(truth))
+        return {
+            "optimum": {"front": len(truth), "hypervolume": whole},
+            "results": results,
+            "tests": tests,
+            "ranks": ranks,
+        }
+
+    def _facts(self, entry: Entry) -> dict[str, Any]:
+        runs = self.runs[entry.label]
+        return {
+            "searcher": entry.label,
+            "evaluations": float(np.mean([len(r.rows) for r in runs])),
+            "repeats": float(np.mean([r.repeats for r in runs])),
+            "seconds": float(sum(r.seconds for r in runs)),
+        }
+
+
+def compete(
+    problem: Problem,
+    searchers: Sequence[Entry],
+    *,
+    runs: int = 30,
+    budget: int = 500,
+    seed: int = 0,
+    workers: int = 1,
+    on_done: OnDone = nothing,
+) -> Comparison:
+    """Let searchers compete on a table. Runs of one seed start at the same architecture.
+
+    Raises:
+        SettingsError: an unknown searcher or option, a searcher that cannot handle the objectives, two of one name, or
+            a number that makes no sense (a budget beyond the table's size among them).
+    """
+    for entry in searchers:
+        make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
+    for name, value in (("runs", runs), ("budget", budget), ("workers", workers)):
+        if value < 1:
+            raise SettingsError(f"{name} must be at least 1, not {value}")
+    size = len(problem.table)
+    if budget > size:
+        raise SettingsError(
+            f"a budget of {budget} is beyond the table: it has {size} architectures; take at most {size}"
+        )
+    if not searchers:
+        raise SettingsError("name at least one searcher, for example --searcher ls")
+    labels = [entry.label for entry in searchers]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise SettingsError(f"the searcher {label!r} is there twice; name it once, or give it other options")
+    seeds = range(seed, seed + runs)
+    found = run_all(problem, searchers, budget, seeds, workers, on_done)
+    return Comparison(problem, tuple(searchers), budget, seed, found)

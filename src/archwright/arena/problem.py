@@ -1,0 +1,207 @@
+"""A :class:`Problem`: a table as a searcher sees it (the signal), and as it is judged (the report)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archwright.errors import SettingsError, TableError
+from archwright.evaluation import Direction, Evaluation, Goal, Objective
+from archwright.space import Architecture, Space
+from archwright.tables.table import Column, Table
+
+PREFERRED = ("val_accuracy", "val_acc", "test_accuracy", "test_acc", "accuracy")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A metric of a table at a fidelity: what a searcher sees, or what it is judged by.
+
+    Attributes:
+        metric: name of the metric.
+        direction: where it should go.
+        epoch: after how many epochs; ``None`` for what needs no training.
+        seed: ``mean`` of the trainings, one of them, or ``random``: each run sees a training drawn per architecture.
+    """
+
+    metric: str
+    direction: Direction
+    epoch: int | None
+    seed: int | str = "mean"
+
+    def __str__(self) -> str:
+        when = "" if self.epoch is None else f" after {self.epoch} epochs"
+        which = (
+            ""
+            if self.seed == "mean"
+            else ", one training at random"
+            if self.seed == "random"
+            else f", seed {self.seed}"
+        )
+        return f"{self.metric}{when}{which}"
+
+
+def read_signal(table: Table, dataset: str, text: str) -> Signal:
+    """``METRIC[@EPOCH][#SEED]``; the last epoch and the mean of all seeds where they are not given.
+
+    Raises:
+        TableError: the table has no such metric, epoch or seed.
+        SettingsError: the text is not in that notation.
+    """
+    match = re.fullmatch(r"([^@#]+)(?:@(\d+))?(?:#(\w+))?", text.strip())
+    if match is None:
+        raise SettingsError(f"{text!r} is not of the form METRIC[@EPOCH][#SEED]")
+    column = table.column(dataset, match[1])
+    epoch = int(match[2]) if match[2] else (column.epochs[-1] if column.epochs else None)
+    seed: int | str = match[3] or "mean"
+    if seed not in ("mean", "random"):
+        if not str(seed).isdigit():
+            raise SettingsError(f"{text!r}: the seed must be a number, mean or random, not {seed!r}")
+        seed = int(seed)
+    if seed == "random" and not column.seeds:
+        raise TableError(f"table {table.name} keeps one value of {column.label}; there are no trainings to draw from")
+    column.at(epoch, 0 if seed == "random" else seed)  # type: ignore[arg-type]
+    return Signal(column.metric, column.direction, epoch, seed)
+
+
+def default_signal(table: Table, dataset: str) -> Signal:
+    """The accuracy after the longest training, on validation data if it is there.
+
+    Raises:
+        SettingsError: nothing is called accuracy.
+    """
+    columns = [table.column(dataset, name) for name in PREFERRED if name in table.metrics(dataset)]
+    if not columns:
+        raise SettingsError(f"name a --signal; table {table.name} has {', '.join(table.metrics(dataset))} on {dataset}")
+    longest = max(columns, key=lambda c: c.epochs[-1] if c.epochs else 0)
+    return Signal(longest.metric, longest.direction, longest.epochs[-1] if longest.epochs else None)
+
+
+class TableSpace(Space):
+    """The space of a whole table: neighbours are worked out once for all runs, architectures are shared objects.
+
+    A sample is a row drawn at random, which is uniform over the space as well.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.__dict__.update(table.space.__dict__)
+        self._table = table
+        self._near: dict[Architecture, list[Architecture]] = {}
+        self._encoded: dict[str, NDArray[np.float64]] = {}
+
+    def neighbours(
+        self, architecture: Architecture, rng: np.random.Generator | None = None, *, ordered: str = "all"
+    ) -> list[Architecture]:
+        """As in the space itself."""
+        if ordered != "all":
+            return super().neighbours(architecture, rng, ordered=ordered)  # type: ignore[arg-type]
+        near = self._near.get(architecture)
+        if near is None:
+            table = self._table
+            near = [table.architectures[table.rows[a]] for a in super().neighbours(architecture, rng)]
+            self._near[architecture] = near
+        return near
+
+    def encode(self, architectures: Sequence[Architecture], kind: str = "one_hot") -> NDArray[np.float64]:
+        """As in the space itself; the whole table is encoded once."""
+        if kind not in self._encoded:
+            self._encoded[kind] = super().encode(self._table.architectures, kind)
+        rows = self._table.rows
+        return self._encoded[kind][[rows[a] for a in architectures]]
+
+    def _sample_one(self, rng: np.random.Generator) -> Architecture:
+        return self._table.architectures[rng.integers(len(self._table))]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched, and how it is judged.
+
+    Attributes:
+        table: with the answers.
+        dataset: one of its data sets.
+        signals: what the searcher sees, one per objective.
+        report: what its incumbent is judged by; only with one objective.
+    """
+
+    table: Table
+    dataset: str
+    signals: tuple[Signal, ...]
+    report: Signal
+
+    def __post_init__(self) -> None:
+        for signal in (*self.signals, self.report):
+            if np.isnan(self.values(signal)).all():
+                raise TableError(f"table {self.table.name} has no value of {signal} on {self.dataset}")
+
+    @cached_property
+    def space(self) -> Space:
+        """The table's space; where the table lacks architectures, the list of those that it has."""
+        return TableSpace(self.table) if self.table.is_whole else Space.listed(self.table.architectures)
+
+    @cached_property
+    def goal(self) -> Goal:
+        """The objectives."""
+        return Goal(tuple(Objective(s.metric, s.direction) for s in self.signals))
+
+    def column(self, signal: Signal) -> Column:
+        """Where a signal comes from."""
+        return self.table.column(self.dataset, signal.metric)
+
+    def values(self, signal: Signal) -> NDArray[np.float64]:
+        """Of all architectures; for a random seed the mean of all, which is what such a signal stands for."""
+        seed = "mean" if signal.seed == "random" else signal.seed
+        return self.column(signal).at(signal.epoch, seed)  # type: ignore[arg-type]
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """The answer for each row, as long as no signal is random."""
+        return self._answers([self.values(s) for s in self.signals])
+
+    def evaluations_of_run(self, seed: int) -> list[Evaluation]:
+        """The answers that a run of this seed gets."""
+        if all(s.seed != "random" for s in self.signals):
+            return self.evaluations
+        rng = np.random.default_rng([seed, 2])
+        values = []
+        for signal in self.signals:
+            column = self.column(signal)
+            if signal.seed == "random":
+                each = [column.at(signal.epoch, s) for s in column.seeds]
+                values.append(np.stack(each)[rng.integers(len(each), size=len(self.table)), np.arange(len(self.table))])
+            else:
+                values.append(self.values(signal))
+        return self._answers(values)
+
+    def _answers(self, values: list[NDArray[np.float64]]) -> list[Evaluation]:
+        names = [s.metric for s in self.signals]
+        answers = []
+        for row in zip(*(v.tolist() for v in values)):
+            if any(v != v for v in row):
+                answers.append(Evaluation(status="failed", reason="the table has no value", cost=1.0))
+            else:
+                answers.append(Evaluation(dict(zip(names, row)), cost=1.0))
+        return answers
+
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """``n x objectives``, to be minimised, as hypervolumes are measured.
+
+        An accuracy in percent becomes ``1 - accuracy / 100``, anything else is scaled to [0, 1] over the table (Zouambi
+        2023, section 5.4); what is maximised is turned round.
+        """
+        columns = []
+        for signal in self.signals:
+            values = self.values(signal)
+            if "acc" in signal.metric.lower() and 1.5 < np.nanmax(values) <= 100:
+                columns.append(1 - values / 100)
+            else:
+                low, high = np.nanmin(values), np.nanmax(values)
+                scaled = (values - low) / (high - low if high > low else 1.0)
+                columns.append(scaled if signal.direction == "minimize" else 1 - scaled)
+        return np.stack(columns, axis=1)

@@ -1,0 +1,114 @@
+"""Runs of searchers on a problem, in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archwright.arena.problem import Problem
+from archwright.searchers import make_searcher
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A searcher that takes part: ``NAME`` or ``NAME:option=value,...`` and what it stands for."""
+
+    label: str
+    searcher: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search.
+
+    Attributes:
+        seed: of the searcher.
+        rows: of the table, in the order of evaluation, each once.
+        repeats: how often an architecture was asked for again; that costs nothing and is counted.
+        seconds: of the whole run, which is the searcher's own time but for lookups of microseconds.
+    """
+
+    seed: int
+    rows: NDArray[np.int64]
+    repeats: int
+    seconds: float
+
+
+OnDone = Callable[[Entry, Run], None]
+
+
+def nothing(_: Entry, __: Run) -> None:
+    """Called after each run, by default."""
+
+
+def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
+    """One search of ``budget`` different architectures, or fewer when the searcher has no more."""
+    started = time.perf_counter()
+    searcher = make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
+    answers = problem.evaluations_of_run(seed)
+    rows_of = problem.table.rows
+    rows: list[int] = []
+    seen: set[int] = set()
+    repeats = 0
+    while len(rows) < budget:
+        proposals = searcher.ask(1)
+        if not proposals:
+            break
+        row = rows_of[proposals[0]]
+        if row in seen:
+            repeats += 1
+            if repeats > 100 * budget:
+                break
+        else:
+            seen.add(row)
+            rows.append(row)
+        searcher.tell(proposals[0], answers[row])
+    return Run(seed, np.array(rows, dtype=np.int64), repeats, time.perf_counter() - started)
+
+
+def run_all(
+    problem: Problem,
+    entries: Sequence[Entry],
+    budget: int,
+    seeds: Sequence[int],
+    workers: int = 1,
+    on_done: OnDone = nothing,
+) -> dict[str, list[Run]]:
+    """The runs of each entry, one per seed; runs of one seed start alike."""
+    found: dict[str, list[Run]] = {entry.label: [] for entry in entries}
+    if workers <= 1:
+        for entry in entries:
+            for seed in seeds:
+                found[entry.label].append(run(problem, entry, budget, seed))
+                on_done(entry, found[entry.label][-1])
+        return found
+    with ProcessPoolExecutor(workers, initializer=_receive, initargs=(problem,)) as pool:
+        chunk = max(1, len(seeds) // (4 * workers))
+        for entry in entries:
+            jobs = [(entry, budget, seed) for seed in seeds]
+            for done in pool.map(_run_one, jobs, chunksize=chunk):
+                found[entry.label].append(done)
+                on_done(entry, done)
+    return found
+
+
+_problem: Problem | None = None
+
+
+def _receive(problem: Problem) -> None:
+    global _problem
+    _problem = problem
+
+
+def _run_one(job: tuple[Entry, int, int]) -> Run:
+    entry, budget, seed = job
+    if _problem is None:
+        raise RuntimeError("the worker has received no problem")
+    return run(_problem, entry, budget, seed)

@@ -1,0 +1,130 @@
+"""``archwright table``: import benchmark tables, and look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archwright.cli import common
+from archwright.errors import SettingsError, TableError
+
+app = typer.Typer(help="Benchmark tables: import them, look into them.", no_args_is_help=True)
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where tables and raw files are; else $ARCHWRIGHT_DATA, then the user's cache.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str, typer.Argument(help="A published table's name (archwright list tables), or a CSV file (also .gz).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The table's file; by default NAME.table.npz in the current folder.", show_default=False),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="For a CSV: the family of networks it is about.", show_default=False)
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            "--architecture", help="For a CSV: the column that identifies the architecture.", show_default=False
+        ),
+    ] = None,
+    notation: Annotated[
+        str,
+        typer.Option(
+            help="How that column is written: digits (one per parameter); nasbench201 also string, naslib; macro also string."
+        ),
+    ] = "digits",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="For a CSV: COLUMN[=METRIC][:DATASET][@EPOCH][:min|max]; repeat it.", show_default=False),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="For a CSV: only rows with COLUMN=VALUE.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the table; by default the file's.", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Make a table's file from a published benchmark's raw files or from any CSV."""
+    from archwright.families import get_family
+    from archwright.tables import KNOWN, Metric, find_table, import_csv
+    from archwright.tables.known import SUFFIX
+
+    if source in KNOWN:
+        made = find_table(source, data_dir)
+    else:
+        if not source.endswith((".csv", ".csv.gz")):
+            find_table(source, data_dir)
+            raise TableError(
+                f"{source} is neither a CSV file nor a published table's name; archwright list tables has those"
+            )
+        for value, flag in ((family, "--family"), (identity, "--architecture"), (metric, "--metric")):
+            if not value:
+                raise SettingsError(f"a CSV file needs {flag}; see archwright table import --help")
+        key, equals, value = (where or "").partition("=")
+        if where and not equals:
+            raise SettingsError(f"--where takes COLUMN=VALUE, not {where!r}")
+        path = Path(source)
+        made = import_csv(
+            path,
+            name=name or path.name.split(".")[0],
+            family=get_family(family or "", **common.pairs(setting or [], "--set")),
+            identity=identity or "",
+            notation=notation,
+            metrics=[Metric.parse(m) for m in metric or []],
+            where=(key, value) if where else None,
+        )
+    file = made.save(out or Path(f"{made.name}{SUFFIX}"))
+    _print({**made.describe(), "file": str(file)}, json)
+
+
+@app.command("show")
+def show(
+    table: Annotated[str, typer.Argument(help="A table's name or file.")],
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """What a table holds: data sets, metrics, epochs, seeds, optimum."""
+    from archwright.tables import find_table
+
+    _print(find_table(table, data_dir).describe(), json)
+
+
+def _print(facts: dict[str, object], json: bool) -> None:
+    if json:
+        common.print_json(facts)
+        return
+    console = common.console()
+    kind = "the whole space" if facts["whole_space"] else "a part of the space"
+    console.print(f"{facts['name']}: {facts['architectures']:,} architectures, {kind}")
+    columns: list[dict[str, object]] = facts["columns"]  # type: ignore[assignment]
+    rows = [
+        [
+            str(c["dataset"]) or "-", str(c["metric"]), str(c["direction"]), ", ".join(map(str, c["epochs"])) or "-",  # type: ignore[call-overload]
+            str(c["seeds"]), str(c["missing"]), common.number(c["best"], 6), common.number(c["median"], 6),  # type: ignore[arg-type]
+        ]
+        for c in columns
+    ]  # fmt: skip
+    console.print(
+        common.table("", ["data set", "metric", "direction", "epochs", "seeds", "missing", "best", "median"], rows)
+    )
+    for name, text in facts["provenance"].items():  # type: ignore[attr-defined]
+        console.print(f"{name}: {text}", soft_wrap=True)
+    if "file" in facts:
+        console.print(f"file: {facts['file']}", soft_wrap=True)

@@ -1,0 +1,160 @@
+"""Published benchmarks by name: where their raw files are looked for, and how they are read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from archwright.errors import TableError, unknown
+from archwright.families import get_family
+from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
+from archwright.tables.table import Table, load_table
+
+SUFFIX = ".table.npz"
+NB201_DATASETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A benchmark: its main raw file below the data folder, and its reader."""
+
+    summary: str
+    file: str
+    read: Callable[[Path], Table]
+
+
+def data_folders(given: str | Path | None = None) -> list[Path]:
+    """Where tables and raw files are looked for: ``given``, ``$ARCHWRIGHT_DATA``, the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archwright"
+    folders = [given, os.environ.get("ARCHWRIGHT_DATA"), cache]
+    return [Path(f).expanduser() for f in folders if f]
+
+
+def find_table(name: str, data_dir: str | Path | None = None) -> Table:
+    """A table by its name or path.
+
+    A path is read as a table's file. A name is looked for in :func:`data_folders`: first as ``NAME.table.npz``, then as
+    the raw files of a published benchmark (:data:`KNOWN`).
+
+    Raises:
+        TableError: it is nowhere, with the places looked at.
+    """
+    if Path(name).suffix or os.sep in name:
+        return load_table(name)
+    folders = data_folders(data_dir)
+    for folder in folders:
+        if (folder / f"{name}{SUFFIX}").is_file():
+            return load_table(folder / f"{name}{SUFFIX}")
+        if name in KNOWN and (folder / KNOWN[name].file).is_file():
+            return KNOWN[name].read(folder)
+    places = ", ".join(str(f) for f in folders)
+    if name in KNOWN:
+        raise TableError(
+            f"the files of {name} ({KNOWN[name].file}) are not in {places}; name their folder with --data-dir or $ARCHWRIGHT_DATA"
+        )
+    raise TableError(f"{unknown('table', name, KNOWN)}; there is no {name}{SUFFIX} in {places} either")
+
+
+def _nasbench201(folder: Path) -> Table:
+    """Accuracies of the topology search space, with hardware metrics and zero-cost scores where their files are there."""
+    family = get_family("nasbench201")
+    path = folder / KNOWN["nasbench201"].file
+    metrics = [
+        Metric("params_m", "params", direction="minimize", scale=1e6),
+        Metric("flops_m_c10", "flops", "cifar10", direction="minimize", scale=1e6),
+        Metric("c10v_test_e200", "test_accuracy_of_valid_training", "cifar10", 200),
+    ]
+    for dataset, short in NB201_DATASETS.items():
+        for epoch in (12, 200):
+            if (short, epoch) not in (("c100", 200), ("in16", 200)):
+                metrics.append(Metric(f"{short}_val_e{epoch}", "val_accuracy", dataset, epoch))
+            metrics.append(Metric(f"{short}_test_e{epoch}", "test_accuracy", dataset, epoch))
+        metrics.append(Metric(f"{short}_test_e200_one_seed", "test_accuracy_one_seed", dataset, 200))
+    table = import_csv(
+        path, name="nasbench201", family=family, identity="ops", notation="digits", metrics=metrics,
+        provenance={"benchmark": "NAS-Bench-201 (Dong and Yang 2020), NATS-Bench topology space (Dong et al. 2021)"},
+    )  # fmt: skip
+    for dataset in NB201_DATASETS:
+        table = _with_hardware(table, folder / "hw-nas-bench", dataset)
+        table = _with_scores(table, folder / "zero-cost", dataset)
+    return table
+
+
+def _official_name(dataset: str) -> str:
+    return {"imagenet16-120": "ImageNet16-120"}.get(dataset, dataset)
+
+
+def _with_hardware(table: Table, folder: Path, dataset: str) -> Table:
+    """HW-NAS-Bench (Li et al. 2021): rows are in the order of the official index, which is this table's too."""
+    path = folder / f"nb201_{_official_name(dataset)}.csv.gz"
+    if not path.is_file():
+        return table
+    columns = read_csv(path)
+    if len(columns["idx"]) != len(table):
+        raise TableError(f"{path} has {len(columns['idx'])} rows, and the table {table.name} {len(table)}")
+    order = np.array(columns["idx"], dtype=int)
+    taken = []
+    for name in columns:
+        if name.endswith(("_latency", "_energy")):
+            values = np.empty(len(order))
+            values[order] = numbers(path, columns, name)
+            values[values < 0] = np.nan
+            unit = {"latency": "latency_ms", "energy": "energy_mj"}[name.rsplit("_", 1)[1]]
+            taken.append((Metric(name, f"{name.rsplit('_', 1)[0]}_{unit}", dataset, direction="minimize"), values))
+    extra = table_of(
+        table.name, get_family("nasbench201"), table.codes, taken, {"hardware": "HW-NAS-Bench (Li et al. 2021)"}
+    )
+    return table.joined(extra)
+
+
+def _with_scores(table: Table, folder: Path, dataset: str) -> Table:
+    path = folder / f"nb201_{_official_name(dataset)}_freerea_15625.npz"
+    if not path.is_file():
+        return table
+    with np.load(path, allow_pickle=False) as file:
+        names = [n for n in ("naswot", "synflow", "logsynflow", "nregions") if n in file.files]
+        taken = [(Metric(n, n, dataset), np.asarray(file[n], dtype=np.float64)) for n in names]
+    if not taken or any(len(v) != len(table) for _, v in taken):
+        raise TableError(f"{path} does not hold the scores of all {len(table)} architectures")
+    extra = table_of(
+        table.name,
+        get_family("nasbench201"),
+        table.codes,
+        taken,
+        {"zero-cost scores": "FreeREA (Cavagnero et al. 2023)"},
+    )
+    return table.joined(extra)
+
+
+def _nasbench_macro(folder: Path) -> Table:
+    path = folder / KNOWN["nasbench-macro"].file
+    try:
+        rows = json.loads(path.read_text())
+        accuracies = np.array([row["test_acc"] for row in rows.values()], dtype=np.float64)
+        sizes = {n: np.array([row[n] for row in rows.values()], dtype=np.float64) for n in ("params", "flops")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(f"{path} is not the JSON file of NAS-Bench-Macro: {error}") from error
+    family = get_family("macro", cells=[2, 3, 3])
+    codes = np.array([[int(d) for d in key] for key in rows], dtype=np.int64)
+    metrics: list[tuple[Metric, np.ndarray]] = [(Metric("test_acc", "test_accuracy", "cifar10"), accuracies)]
+    metrics += [(Metric(n, n, "cifar10" if n == "flops" else "", direction="minimize"), v) for n, v in sizes.items()]
+    return table_of("nasbench-macro", family, codes, metrics, {"benchmark": "NAS-Bench-Macro (Su et al. 2021)"})
+
+
+KNOWN: Mapping[str, Known] = {
+    "nasbench201": Known(
+        "15,625 cells, accuracy at 12 and 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120; hardware; zero-cost scores",
+        "nasbench201/nb201_tss.csv.gz",
+        _nasbench201,
+    ),
+    "nasbench-macro": Known(
+        "6,561 chains of 8 cells, three CIFAR-10 test accuracies each, parameters, FLOPs",
+        "nas-bench-macro/nas-bench-macro_cifar10.json",
+        _nasbench_macro,
+    ),
+}

@@ -1,0 +1,323 @@
+"""A :class:`Table`: a benchmark whose answers are known, and the file it is kept in.
+
+The file is a zip of NumPy arrays (``.npz``, compressed; nothing in it is ever unpickled):
+
+- ``header``: JSON as UTF-8 bytes: ``format``, ``version``, ``name``, ``family`` (name and options, or null), ``space``
+  (as :meth:`archwright.space.Space.to_json` gives it), ``columns`` (of each: ``dataset``, ``metric``, ``direction``,
+  ``epochs``, ``seeds``) and ``provenance``;
+- ``codes``: ``n x parameters``, the index of every value in its parameter, -1 where the parameter is not active;
+- ``column0``, ``column1``, ...: ``n x epochs x seeds`` of float32 (float64 where that overflows), NaN where there is no
+  answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archwright.errors import TableError, unknown
+from archwright.evaluation import Direction
+from archwright.space import Architecture, Space
+
+FORMAT, VERSION = "archwright-table", 1
+Floats = NDArray[np.floating[Any]]
+Seed = int | Literal["mean", "random"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric on one data set.
+
+    Attributes:
+        dataset: its name; empty for what does not depend on the data (parameters).
+        metric: its name.
+        direction: where it should go.
+        values: ``n x epochs x seeds``.
+        epochs: length of the training behind each value; empty for what needs none.
+        seeds: names of the trainings.
+    """
+
+    dataset: str
+    metric: str
+    direction: Direction
+    values: Floats
+    epochs: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        expected = (max(1, len(self.epochs)), max(1, len(self.seeds)))
+        if self.values.ndim != 3 or self.values.shape[1:] != expected:
+            raise TableError(
+                f"{self.label}: values of shape {self.values.shape}, wanted n x {expected[0]} x {expected[1]}"
+            )
+
+    @property
+    def label(self) -> str:
+        """``metric on dataset``."""
+        return f"{self.metric} on {self.dataset}" if self.dataset else self.metric
+
+    def at(self, epoch: int | None = None, seed: Seed = "mean") -> NDArray[np.float64]:
+        """The values of all architectures.
+
+        Args:
+            epoch: after how many epochs; the last by default.
+            seed: one training, or the ``mean`` of all.
+
+        Raises:
+            TableError: the table has no such epoch or seed.
+        """
+        at = self._epoch(epoch)
+        if seed == "mean":
+            block = self.values[:, at].astype(np.float64)
+            if block.shape[1] == 1:
+                return block[:, 0]
+            known = ~np.isnan(block)
+            total = np.where(known, block, 0.0).sum(axis=1)
+            count = known.sum(axis=1)
+            return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        if seed not in self.seeds:
+            raise TableError(
+                f"{self.label} has no seed {seed}; it has {_listed(self.seeds) or 'none of its own'}, or mean"
+            )
+        return self.values[:, at, self.seeds.index(seed)].astype(np.float64)
+
+    def _epoch(self, epoch: int | None) -> int:
+        if epoch is None:
+            return -1
+        if epoch not in self.epochs:
+            raise TableError(
+                f"{self.label} is not known after {epoch} epochs; it is after {_listed(self.epochs) or 'none'}"
+            )
+        return self.epochs.index(epoch)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Architectures of a space and what they are worth.
+
+    Attributes:
+        name: a short one.
+        space: where the architectures live; searchers move in it.
+        codes: ``n x parameters``, as :meth:`archwright.space.Space.codes` gives them.
+        columns: the metrics.
+        family: ``{"name", "options"}`` of the family that builds the networks, if there is one.
+        provenance: where it comes from, in words.
+
+    Raises:
+        TableError: an architecture twice or outside the space, columns that do not fit, no column.
+    """
+
+    name: str
+    space: Space
+    codes: NDArray[np.int64]
+    columns: tuple[Column, ...]
+    family: Mapping[str, Any] | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.codes.ndim != 2 or self.codes.shape[1] != len(self.space.names):
+            raise TableError(
+                f"table {self.name}: codes of shape {self.codes.shape} do not fit {len(self.space.names)} parameters"
+            )
+        if not self.columns or not len(self):
+            raise TableError(f"table {self.name} has no {'architectures' if self.columns else 'columns'}")
+        for column in self.columns:
+            if len(column.values) != len(self):
+                raise TableError(f"table {self.name}: {column.label} has {len(column.values)} rows, not {len(self)}")
+        keys = [(c.dataset, c.metric) for c in self.columns]
+        for column, key in zip(self.columns, keys):
+            if keys.count(key) > 1:
+                raise TableError(f"table {self.name}: {column.label} is there twice")
+        different = np.unique(self.codes, axis=0, return_index=True)[1]
+        if len(different) < len(self):
+            first = sorted(set(range(len(self))) - set(different.tolist()))[0]
+            raise TableError(f"table {self.name}: the architecture of row {first} is there twice")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def architectures(self) -> list[Architecture]:
+        """All of them, in the order of the rows."""
+        return self.space.from_codes(self.codes)
+
+    @cached_property
+    def rows(self) -> dict[Architecture, int]:
+        """The row of each architecture."""
+        return {architecture: row for row, architecture in enumerate(self.architectures)}
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether every architecture of the space is there."""
+        return self.space.size == len(self)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets."""
+        return tuple(dict.fromkeys(c.dataset for c in self.columns if c.dataset))
+
+    def dataset(self, name: str | None = None) -> str:
+        """A data set by its name; the first one by default.
+
+        Raises:
+            TableError: there is none of this name.
+        """
+        if name is None:
+            return self.datasets[0] if self.datasets else ""
+        if name not in self.datasets:
+            raise TableError(f"table {self.name}: " + unknown("data set", name, self.datasets))
+        return name
+
+    def metrics(self, dataset: str) -> tuple[str, ...]:
+        """The metrics on a data set, with those that need none."""
+        return tuple(dict.fromkeys(c.metric for c in self.columns if c.dataset in (dataset, "")))
+
+    def column(self, dataset: str, metric: str) -> Column:
+        """A metric on a data set.
+
+        Raises:
+            TableError: there is no such data set or metric, with near matches.
+        """
+        if dataset or self.datasets:
+            self.dataset(dataset)
+        for column in self.columns:
+            if column.metric == metric and column.dataset in (dataset, ""):
+                return column
+        raise TableError(f"table {self.name}, {dataset}: " + unknown("metric", metric, self.metrics(dataset)))
+
+    def joined(self, other: Table) -> Table:
+        """This table with the columns of another one of the same space; architectures it lacks get NaN.
+
+        Raises:
+            TableError: the spaces differ, or a column is in both.
+        """
+        if other.space.fingerprint != self.space.fingerprint:
+            raise TableError(f"tables {self.name} and {other.name} are of different spaces and cannot be joined")
+        theirs = {code.tobytes(): row for row, code in enumerate(np.ascontiguousarray(other.codes))}
+        order = np.array([theirs.get(code.tobytes(), -1) for code in np.ascontiguousarray(self.codes)])
+        taken = [
+            Column(c.dataset, c.metric, c.direction, np.where((order >= 0)[:, None, None], c.values[order], np.nan), c.epochs, c.seeds)
+            for c in other.columns
+        ]  # fmt: skip
+        return Table(
+            self.name, self.space, self.codes, self.columns + tuple(taken), self.family,
+            {**other.provenance, **self.provenance},
+        )  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """What is in it, as plain data."""
+        return {
+            "name": self.name,
+            "architectures": len(self),
+            "whole_space": self.is_whole,
+            "family": dict(self.family) if self.family else None,
+            "datasets": list(self.datasets),
+            "columns": [self._facts(c) for c in self.columns],
+            "provenance": dict(self.provenance),
+        }
+
+    def _facts(self, column: Column) -> dict[str, Any]:
+        values = column.at()
+        known = values[~np.isnan(values)]
+        best = (known.max() if column.direction == "maximize" else known.min()) if known.size else np.nan
+        return {
+            "dataset": column.dataset, "metric": column.metric, "direction": column.direction,
+            "epochs": list(column.epochs), "seeds": len(column.seeds) or 1,
+            "missing": len(values) - len(known), "best": float(best),
+            "median": float(np.median(known)) if known.size else math.nan,
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file, whole or not at all.
+
+        Raises:
+            TableError: it cannot be written.
+        """
+        path = Path(path)
+        header = {
+            "format": FORMAT, "version": VERSION, "name": self.name, "family": self.family,
+            "space": self.space.to_json(), "provenance": dict(self.provenance),
+            "columns": [
+                {"dataset": c.dataset, "metric": c.metric, "direction": c.direction,
+                 "epochs": list(c.epochs), "seeds": list(c.seeds)}
+                for c in self.columns
+            ],
+        }  # fmt: skip
+        arrays: dict[str, NDArray[Any]] = {
+            "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+            "codes": self.codes.astype(np.int8 if self.codes.max(initial=0) < 128 else np.int32),
+        }
+        arrays |= {f"column{i}": _compact(c.values) for i, c in enumerate(self.columns)}
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise TableError(f"the table {path} cannot be written: {error.strerror or error}") from error
+        return path
+
+
+def load_table(path: str | Path) -> Table:
+    """Read a table's file.
+
+    Raises:
+        TableError: it is missing, truncated, not a table, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TableError(f"there is no table {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(bytes(file["header"]).decode())
+            if header.get("format") != FORMAT:
+                raise TableError(f"{path} is not an Archwright table; import it with: archwright table import")
+            if header["version"] > VERSION:
+                raise TableError(
+                    f"{path} was written by a newer Archwright (format {header['version']}); update Archwright"
+                )
+            columns = [
+                Column(
+                    c["dataset"], c["metric"], c["direction"], file[f"column{i}"], tuple(c["epochs"]), tuple(c["seeds"])
+                )
+                for i, c in enumerate(header["columns"])
+            ]
+            codes = file["codes"].astype(np.int64)
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(
+            f"{path} is not a whole Archwright table ({type(error).__name__}); make or import it again"
+        ) from error
+    return Table(header["name"], _space(header), codes, tuple(columns), header["family"], header["provenance"])
+
+
+def _space(header: Mapping[str, Any]) -> Space:
+    """A family's own space, which has its constraints, or the one that is written down."""
+    if header["family"] is not None:
+        from archwright.families import CATALOGUE, get_family
+
+        if header["family"]["name"] in CATALOGUE:
+            return get_family(header["family"]["name"], **header["family"]["options"]).space
+    return Space.from_json(header["space"])
+
+
+def _compact(values: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32)
+    return small if np.array_equal(np.isinf(small), np.isinf(values)) else values
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(str(v) for v in values)

@@ -1,0 +1,97 @@
+"""The commands arena and table, from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archwright.space import Choice, Space
+from archwright.tables import Column, Table, load_table
+
+
+@pytest.fixture
+def table(archwright) -> Path:
+    """125 architectures; accuracy rises with every digit, cost with one of them."""
+    space = Space({f"x{i}": Choice(0, 1, 2, 3, 4) for i in range(3)})
+    codes = space.codes(list(space.enumerate()))
+    accuracy = (60 + codes @ [4.0, 2.0, 1.0])[:, None, None]
+    columns = (
+        Column("digits", "val_accuracy", "maximize", np.concatenate([accuracy - 5, accuracy], axis=1), (2, 8)),
+        Column("digits", "test_accuracy", "maximize", accuracy + 0.5, (8,)),
+        Column("", "params", "minimize", codes[:, :1, None] + 1.0),
+    )
+    return Table("toy", space, codes, columns).save(Path("toy.table.npz"))
+
+
+def test_arena_prints_one_json_object(archwright, table):
+    words = ["-s", "ls", "-s", "random", "--runs", 5, "--budget", 40, "--json", "--report", "test_accuracy"]
+    done = archwright("arena", table, *words)
+    assert done.code == 0, done.err
+    said = done.json
+    assert {"table", "dataset", "signal", "report", "budget", "runs", "optimum", "results", "tests"} <= set(said)
+    assert (said["signal"], said["report"]) == ("val_accuracy after 8 epochs", "test_accuracy after 8 epochs")
+    assert said["results"][0]["to_optimum"].keys() == {"mean", "std", "min", "max", "reached"}
+    assert {"a", "b", "test", "p"} <= set(said["tests"][0])
+    assert Path(said["files"]["html"]).is_file()
+
+
+def test_arena_prints_tables_for_people(archwright, table):
+    done = archwright("arena", table, "--runs", 3, "--budget", 20, "--out", "shown")
+    assert done.code == 0, done.err
+    assert "Table toy, digits: 3 runs of at most 20 evaluations" in done.out
+    assert "arena.html" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "digit"], "did you mean digits"),
+        (["--budget", "1000"], "beyond the table"),
+        (["--searcher", "nope"], "unknown searcher"),
+        (["--searcher", "ls:ties"], "takes NAME=VALUE, not 'ties'"),
+        (["--signal", "val_accuracy@7"], "not known after 7 epochs; it is after 2, 8"),
+        (["--signal", "val_accuracy", "--signal", "params", "--report", "params"], "--report is for one --signal"),
+        (["--signal", "val_accuracy", "--signal", "params", "-s", "ls"], "LocalSearch handles one objective"),
+    ],
+)
+def test_arena_refuses_in_one_line(archwright, table, words, message):
+    done = archwright("arena", table, *words)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not Path("arena").exists()
+
+
+def test_a_csv_becomes_a_table_and_is_shown(archwright):
+    Path("mine.csv").write_text("net,acc\nI1,80\n12,82\n22,85\n")
+    words = ["table", "import", "mine.csv", "--family", "macro", "--set", "cells=[1, 1]", "--notation", "string"]
+    said = archwright(*words, "--architecture", "net", "--metric", "acc=accuracy:pets", "--json").json
+    assert said["file"] == "mine.table.npz"
+    assert said["columns"][0]["best"] == 85
+    assert "3 architectures, a part of the space" in archwright("table", "show", "mine.table.npz").out
+    assert load_table("mine.table.npz").datasets == ("pets",)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["import", "mine.csv", "--architecture", "net", "--metric", "a"], "a CSV file needs --family"),
+        (
+            ["import", "gone.csv", "--architecture", "net", "--metric", "a", "--family", "macro"],
+            "there is no file gone.csv",
+        ),
+        (["import", "nasbench20"], "unknown table 'nasbench20'; did you mean nasbench201"),
+        (
+            ["import", "mine.csv", "--where", "x", "--architecture", "n", "--metric", "a", "--family", "macro"],
+            "COLUMN=VALUE",
+        ),
+        (["show", "gone.table.npz"], "there is no table gone.table.npz"),
+    ],
+)
+def test_table_refuses_in_one_line(archwright, words, message):
+    done = archwright("table", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
