@@ -127,12 +127,14 @@ class Problem:
         dataset: one of its data sets.
         signals: what the searcher sees, one per objective.
         report: what its incumbent is judged by; only with one objective.
+        given: rows of the table that every searcher is told before it starts (a trivial solution); they count.
     """
 
     table: Table
     dataset: str
     signals: tuple[Signal, ...]
     report: Signal
+    given: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for signal in (*self.signals, self.report):

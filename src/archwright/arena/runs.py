@@ -49,7 +49,10 @@ def nothing(_: Entry, __: Run) -> None:
 
 
 def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
-    """One search of ``budget`` different architectures, or fewer when the searcher has no more."""
+    """One search of ``budget`` different architectures, or fewer when the searcher has no more.
+
+    What the problem gives to every searcher is evaluated and told first.
+    """
     started = time.perf_counter()
     searcher = make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
     answers = problem.evaluations_of_run(seed)
@@ -57,6 +60,10 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
     rows: list[int] = []
     seen: set[int] = set()
     repeats = 0
+    for row in problem.given[:budget]:
+        seen.add(row)
+        rows.append(row)
+        searcher.tell(problem.table.architectures[row], answers[row])
     while len(rows) < budget:
         proposals = searcher.ask(1)
         if not proposals:

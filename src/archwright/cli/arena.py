@@ -22,7 +22,7 @@ def arena(
             "--searcher",
             "-s",
             show_default=False,
-            help="NAME or NAME:option=value,option=value; repeat it. By default random, ls and rea (random and rea for several signals).",
+            help="NAME or NAME:option=value,option=value; repeat it. By default random, ls and rea (for several signals random, dmls and nsga2).",
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="Runs of each searcher.")] = 30,
@@ -39,6 +39,13 @@ def arena(
         str | None,
         typer.Option(help="What they are judged by: METRIC[@EPOCH][#SEED]. By default the signal.", show_default=False),
     ] = None,
+    give_first: Annotated[
+        bool,
+        typer.Option(
+            help="Tell every searcher the architecture of each parameter's first value before it starts (in chains of blocks "
+            "the trivial one: all identity). It counts as an evaluation."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     data_dir: Annotated[
@@ -61,12 +68,17 @@ def arena(
     if report is not None and len(signals) > 1:
         raise SettingsError("--report is for one --signal; with several, the front itself is judged")
     judged = read_signal(found, where, report) if report else signals[0]
-    names = searcher or (["random", "rea"] if len(signals) > 1 else ["random", "ls", "rea"])
+    names = searcher or (["random", "dmls", "nsga2"] if len(signals) > 1 else ["random", "ls", "rea"])
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
-            Problem(found, where, signals, judged), [_entry(n) for n in names], runs=runs, budget=budget, seed=seed,
-            workers=workers, on_done=lambda entry, _: advance(entry.label),
-        )  # fmt: skip
+            Problem(found, where, signals, judged, _first(found) if give_first else ()),
+            [_entry(n) for n in names],
+            runs=runs,
+            budget=budget,
+            seed=seed,
+            workers=workers,
+            on_done=lambda entry, _: advance(entry.label),
+        )
     files = write_comparison(comparison, out)
     if json:
         common.print_json({**comparison.result, "files": files})
@@ -79,6 +91,15 @@ def arena(
         console.print(common.table("paired tests, two-sided; the page has all", header, rows))
     for kind, file in files.items():
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
+
+
+def _first(table: Any) -> tuple[int, ...]:
+    rows = [row for row, codes in enumerate(table.codes) if not codes.any()]
+    if not rows:
+        raise SettingsError(
+            f"table {table.name} lacks the architecture of each parameter's first value; leave out --give-first"
+        )
+    return tuple(rows)
 
 
 def _entry(text: str) -> Any:

@@ -9,10 +9,13 @@ from typing import Any
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Goal
 from archwright.searchers.base import Searcher, Worth, dominates, worth
+from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
+from archwright.searchers.nsga2 import NSGA2
 from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
+from archwright.searchers.scalarised import ScalarisedLS
 from archwright.searchers.weights import LSWeights
 from archwright.space import Space
 
@@ -23,7 +26,10 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "ls-worst": WorstImprove,
     "lsweights": LSWeights,
     "lspon": LSPON,
+    "dmls": DMLS,
     "rea": RegularizedEvolution,
+    "nsga2": NSGA2,
+    "scalarised-ls": ScalarisedLS,
 }
 
 
@@ -53,13 +59,16 @@ def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **optio
 
 
 __all__ = [
+    "DMLS",
     "LSPON",
+    "NSGA2",
     "SEARCHERS",
     "BestImprove",
     "LSWeights",
     "LocalSearch",
     "RandomSearch",
     "RegularizedEvolution",
+    "ScalarisedLS",
     "Searcher",
     "WorstImprove",
     "Worth",
