@@ -12,6 +12,7 @@ from scipy import stats
 from archwright.arena import Entry, Problem, Signal, compete, default_signal, read_signal, run, statistics
 from archwright.arena.writing import latex, markdown, write_comparison
 from archwright.errors import SettingsError, TableError
+from archwright.searchers import SEARCHERS
 from archwright.space import Choice, Space
 from archwright.tables import Column, Table, find_table
 
@@ -126,12 +127,30 @@ def test_a_missing_value_is_a_failed_evaluation():
     assert found.result["results"][0]["to_optimum"]["reached"] == 3
 
 
-def test_a_part_of_a_space_is_searched_as_a_list():
-    whole = toy()
-    part = Table("part", whole.space, whole.codes[::3], tuple(
-        Column(c.dataset, c.metric, c.direction, c.values[::3], c.epochs, c.seeds) for c in whole.columns))  # fmt: skip
-    found = compete(problem(table=part), [LS, RANDOM], runs=3, budget=len(part))
-    assert all(sorted(r.rows.tolist()) == list(range(len(part))) for r in found.runs["random"])
+def part_of(table, step):
+    columns = [Column(c.dataset, c.metric, c.direction, c.values[::step], c.epochs, c.seeds) for c in table.columns]
+    return Table("part", table.space, table.codes[::step], tuple(columns))
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_every_searcher_visits_a_part_of_a_space_whole(name):
+    space = Space(block=Choice("conv", "mb"), n=Choice(1, 2, 3, 4), k=Choice(2, 4, 6, when={"block": "mb"}))
+    codes = space.codes(list(space.enumerate()))
+    value = Column("digits", "val_accuracy", "maximize", (codes @ [5.0, 2.0, 1.0])[:, None, None])
+    for table in (Table("conditional", space, codes, (value,)), toy()):
+        part = part_of(table, 3)
+        assert not part.is_whole
+        found = run(problem("val_accuracy", table=part), Entry(name, name, {}), len(part), 0)
+        assert sorted(found.rows.tolist()) == list(range(len(part)))
+
+
+def test_neighbours_in_a_part_of_a_space_are_the_nearest():
+    part = part_of(toy(), 3)
+    space = problem(table=part).space
+    for row, architecture in enumerate(part.architectures):
+        distances = (part.codes != part.codes[row]).sum(axis=1)
+        least = distances[distances > 0].min()
+        assert {part.rows[a] for a in space.neighbours(architecture)} == set(np.flatnonzero(distances == least))
 
 
 def test_holm_against_a_worked_example():

@@ -95,3 +95,25 @@ def test_table_refuses_in_one_line(archwright, words, message):
     assert done.code == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_table_is_made_and_competed_on(archwright):
+    words = ["--data", "digits", "--limit", 60, "--epochs", 1, "--seeds", 2, "--sample", 12, "--workers", 0]
+    done = archwright("table", "make", "mlp", *words, "--out", "mlp.table.npz", "--json")
+    assert done.code == 0, done.err
+    assert done.json["architectures"] == 12
+    done = archwright(
+        "arena",
+        "mlp.table.npz",
+        "--signal",
+        "val_loss",
+        "--report",
+        "test_accuracy",
+        "--runs",
+        3,
+        "--budget",
+        8,
+        "--json",
+    )
+    assert done.code == 0, done.err
+    assert done.json["signal"] == "val_loss after 1 epochs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,6 +118,63 @@ class TableSpace(Space):
         return self._table.architectures[rng.integers(len(self._table))]
 
 
+class PartialSpace(TableSpace):
+    """The architectures of a table that lacks some: a move leads to the nearest ones that are there.
+
+    Distance is the number of parameters that differ, counting those that come and go.
+    """
+
+    @property
+    def size(self) -> int:
+        """Of the table."""
+        return len(self._table)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """The table's architectures, in its order."""
+        return iter(self._table.architectures)
+
+    def neighbours(
+        self, architecture: Architecture, rng: np.random.Generator | None = None, *, ordered: str = "all"
+    ) -> list[Architecture]:
+        """Those at the smallest distance."""
+        near = self._near.get(architecture)
+        if near is None:
+            distance = self._distances(self._table.codes[self._table.rows[architecture]])
+            least = distance[distance > 0].min(initial=len(self.names) + 1)
+            near = [self._table.architectures[i] for i in np.flatnonzero(distance == least)]
+            self._near[architecture] = near
+        return near
+
+    def mutate(
+        self, architecture: Architecture, rng: np.random.Generator, probability: float | None = None
+    ) -> Architecture:
+        """A neighbour; with a probability per parameter perhaps the architecture itself."""
+        if probability is not None and not (rng.random(len(architecture)) < probability).any():
+            return architecture
+        near = self.neighbours(architecture)
+        return near[int(rng.integers(len(near)))]
+
+    def crossover_pair(
+        self, first: Architecture, second: Architecture, rng: np.random.Generator, kind: str = "uniform"
+    ) -> tuple[Architecture, Architecture]:
+        """The architectures nearest to the two children."""
+        a, b = (self._table.codes[self._table.rows[parent]] for parent in (first, second))
+        if kind == "uniform":
+            swapped = rng.random(len(a)) < 0.5
+        else:
+            low, high = sorted(rng.integers(len(a), size=2).tolist())
+            swapped = (np.arange(len(a)) >= low) & (np.arange(len(a)) < high)
+        return self._nearest(np.where(swapped, b, a), rng), self._nearest(np.where(swapped, a, b), rng)
+
+    def _nearest(self, codes: NDArray[np.int64], rng: np.random.Generator) -> Architecture:
+        distance = self._distances(codes)
+        nearest = np.flatnonzero(distance == distance.min())
+        return self._table.architectures[int(rng.choice(nearest))]
+
+    def _distances(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray((self._table.codes != codes).sum(axis=1))
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is searched, and how it is judged.
@@ -143,8 +200,8 @@ class Problem:
 
     @cached_property
     def space(self) -> Space:
-        """The table's space; where the table lacks architectures, the list of those that it has."""
-        return TableSpace(self.table) if self.table.is_whole else Space.listed(self.table.architectures)
+        """The table's space, or that part of it which the table has."""
+        return TableSpace(self.table) if self.table.is_whole else PartialSpace(self.table)
 
     @cached_property
     def goal(self) -> Goal:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from archwright.errors import SettingsError
 
@@ -92,9 +92,15 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return made
 
 
+class Advance(Protocol):
+    """Moves a bar on by one, or to ``done`` of ``total``, with a word on what was done."""
+
+    def __call__(self, word: str, done: int | None = None, total: int | None = None) -> None: ...
+
+
 @contextmanager
-def counting(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar on standard error that a call moves on by one, with a word on what was done; only on a terminal."""
+def counting(total: int, what: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """A bar on standard error; only on a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     out = console(stderr=True)
@@ -107,7 +113,14 @@ def counting(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable
     )
     with Progress(*bar, console=out, disable=quiet or not out.is_terminal) as progress:
         task = progress.add_task("", total=total)
-        yield lambda word: progress.update(task, advance=1, description=word)
+
+        def advance(word: str, done: int | None = None, total: int | None = None) -> None:
+            if done is None:
+                progress.update(task, advance=1, description=word)
+            else:
+                progress.update(task, completed=done, total=total, description=word)
+
+        yield advance
 
 
 def number(value: float | None, digits: int = 4) -> str:

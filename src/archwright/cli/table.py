@@ -94,6 +94,71 @@ def import_(
     _print({**made.describe(), "file": str(file)}, json)
 
 
+@app.command("make")
+def make(
+    family: Annotated[str, typer.Argument(help="A family's name, or a file of yours with space and build.")],
+    data: Annotated[str, typer.Option(help="What to train on, as for archwright search.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The table's file; by default FAMILY-DATA.table.npz in the current folder.", show_default=False
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Epochs of each training; the table has the metrics after each.")] = 10,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(help="A training setting, NAME=VALUE (archwright list training); repeat it.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of validation images where the data has no such split.")
+    ] = 0.2,
+    test: Annotated[float, typer.Option(help="Share of test images where the data has no such split.")] = 0.2,
+    split_seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    workers: Annotated[int, typer.Option(help="Training processes; 0 trains in this one.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of each; by default the cores are shared.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the table.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Make a table by training a whole space, or a sample of it. The same command again goes on after an interruption."""
+    from archwright.data import load_data
+    from archwright.evaluate import Training
+    from archwright.families import get_family
+    from archwright.tables.known import SUFFIX
+    from archwright.tables.making import make_table
+
+    chosen = get_family(family, **common.pairs(setting or [], "--set"))
+    loaded = load_data(data, seed=split_seed, validation=validation, test=test, limit=limit)
+    training = Training.from_json({**common.pairs(train or [], "--train"), "epochs": epochs})
+    file = out or Path(f"{name or f'{chosen.name}-{loaded.name}'}{SUFFIX}")
+    with common.counting(0, "trainings", quiet=json) as advance:
+        made = make_table(
+            chosen,
+            loaded,
+            file,
+            training=training,
+            seeds=seeds,
+            sample=sample,
+            workers=workers,
+            threads=threads,
+            device=device,
+            name=name,
+            on_done=lambda done, total, evaluation: advance(evaluation.reason, done, total),
+        )
+    _print({**made.describe(), "file": str(file)}, json)
+
+
 @app.command("show")
 def show(
     table: Annotated[str, typer.Argument(help="A table's name or file.")],
@@ -125,6 +190,6 @@ def _print(facts: dict[str, object], json: bool) -> None:
         common.table("", ["data set", "metric", "direction", "epochs", "seeds", "missing", "best", "median"], rows)
     )
     for name, text in facts["provenance"].items():  # type: ignore[attr-defined]
-        console.print(f"{name}: {text}", soft_wrap=True)
+        console.print(f"{name}: {text if len(text) <= 160 else text[:159] + '…'}", soft_wrap=True)
     if "file" in facts:
         console.print(f"file: {facts['file']}", soft_wrap=True)

@@ -73,6 +73,7 @@ def train(
     checkpoint_seconds: float = 20.0,
     time_limit: float | None = None,
     splits: tuple[DeviceSplit, DeviceSplit] | None = None,
+    also: Mapping[str, DeviceSplit] | None = None,
 ) -> Trained:
     """Train a network, in place. The same seed and initial weights give the same network, bit by bit on a CPU.
 
@@ -88,6 +89,8 @@ def train(
             by bit on a CPU, as one without interruption.
         time_limit: seconds for this sitting; beyond them the training has failed.
         splits: training and validation examples on the device, where the caller has them already.
+        also: further splits by name, measured with every validation; their metrics are in the curve as ``NAME_accuracy``
+            and so on, and decide nothing.
 
     Raises:
         SettingsError: a device or precision that is not there, or a checkpoint of another training.
@@ -95,7 +98,7 @@ def train(
     where = resolve_device(device)
     if splits is None:
         splits = device_splits(data, training, where)
-    trainer = _Trainer(network.to(where), data, training, seed, where, splits)
+    trainer = _Trainer(network.to(where), data, training, seed, where, splits, also or {})
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     return trainer.run(deadline, on_epoch, checkpoint, checkpoint_seconds)
 
@@ -118,6 +121,7 @@ class _Trainer:
         seed: int,
         device: torch.device,
         splits: tuple[DeviceSplit, DeviceSplit],
+        also: Mapping[str, DeviceSplit],
     ) -> None:
         self.network = network
         self.data = data
@@ -125,6 +129,7 @@ class _Trainer:
         self.seed = seed
         self.device = device
         self.examples, self.validation = splits
+        self.also = also
         if training.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision = Precision(training.precision, device)
@@ -238,19 +243,25 @@ class _Trainer:
         """Validation metrics; keeps a copy of the judged weights where they are the best so far."""
         settings = self.training
         with self._judged():
-            scored = evaluate_split(
-                self.network,
-                self.data,
-                self.validation,
-                device=self.device,
-                batch_size=2 * settings.batch_size,
-                precision=self.precision,
-            )
-            if self._is_best(scored.metrics[settings.monitor]):
+            metrics = self._score(self.validation)
+            for name, split in self.also.items():
+                metrics |= {f"{name}_{metric}": value for metric, value in self._score(split).items()}
+            if self._is_best(metrics[settings.monitor]):
                 self.best_epoch = epoch
                 if settings.keep == "best":
                     self.best = {name: t.detach().clone() for name, t in network_tensors(self.network).items()}
-        return scored.metrics
+        return metrics
+
+    def _score(self, split: DeviceSplit) -> dict[str, float]:
+        scored = evaluate_split(
+            self.network,
+            self.data,
+            split,
+            device=self.device,
+            batch_size=2 * self.training.batch_size,
+            precision=self.precision,
+        )
+        return dict(scored.metrics)
 
     def _is_best(self, value: float) -> bool:
         if not self.best_epoch:

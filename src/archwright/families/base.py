@@ -34,6 +34,8 @@ class Family:
         options: the settings this family was made with (channels, cells, ...), JSON-able.
         default: a sensible architecture that a person would have tried first.
         canonical: architecture -> key; equal keys mean equal networks (isomorphic cells share one).
+        equivalent: architecture -> key; equal keys mean networks that compute the same, though they may differ in weights
+            that do nothing. Not needed where ``canonical`` says the same.
         check_shape: raises :class:`~archwright.errors.FamilyError` for an input shape it cannot take.
         genotypes: architecture -> the cell graphs it denotes, by name, for cell-based families.
         source: the user's file, when the family comes from one.
@@ -46,6 +48,7 @@ class Family:
     options: Mapping[str, Any] = field(default_factory=dict)
     default: Architecture | None = None
     canonical: Callable[[Architecture], str] | None = None
+    equivalent: Callable[[Architecture], str] | None = None
     check_shape: Callable[[tuple[int, ...]], None] | None = None
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
     source: str | None = None

@@ -50,6 +50,7 @@ def nasbench201(channels: int = 16, cells: int = 5, stages: int = 3) -> Family:
         options={"channels": channels, "cells": cells, "stages": stages},
         default=Architecture(dict.fromkeys(CELL.names, "nor_conv_3x3")),
         canonical=canonical,
+        equivalent=isomorphism_class,
         check_shape=needs_images("nasbench201", 2 ** (stages - 1)),
         genotypes=lambda a: {"cell": CELL.genotype(a)},
     )
