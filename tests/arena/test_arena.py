@@ -16,8 +16,6 @@ from archwright.searchers import SEARCHERS
 from archwright.space import Choice, Space
 from archwright.tables import Column, Table, find_table
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-needs_tables = pytest.mark.skipif(not DATA.is_dir(), reason="the published tables are not here")
 LS, RANDOM = Entry("ls", "ls", {}), Entry("random", "random", {})
 
 
@@ -222,9 +220,8 @@ def test_what_is_written(tmp_path):
     assert r"ls:ties=true & 88.500 $\pm$ 0.000" in latex(found)
 
 
-@needs_tables
-def test_local_search_beats_random_search_on_a_published_table():
-    table = find_table("nasbench-macro", DATA)
+def test_local_search_beats_random_search_on_a_published_table(shared_data):
+    table = find_table("nasbench-macro", shared_data)
     signal = default_signal(table, "cifar10")
     found = compete(Problem(table, "cifar10", (signal,), signal), [LS, RANDOM], runs=30, budget=300)
     test = next(t for t in found.result["tests"] if t["measure"] == "to_optimum" and t["test"] == "wilcoxon")

@@ -117,3 +117,23 @@ def test_a_table_is_made_and_competed_on(archwright):
     )
     assert done.code == 0, done.err
     assert done.json["signal"] == "val_loss after 1 epochs"
+
+
+def test_a_published_table_is_run_again(archwright, shared_data):
+    done = archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 2, "--json")
+    assert done.code == 0, done.err
+    rows = done.json["rows"]
+    assert len(rows) == 9
+    assert rows[0]["published"] == {"mean": 29.07, "std": 8.89}
+    assert 0 < rows[0]["ours"]["mean"] <= 100
+    assert "in place of MacroNASBench" in rows[0]["differs"]
+    assert "front_share@800" in archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 2).out
+
+
+def test_reproduce_refuses_in_one_line(archwright, tmp_path):
+    done = archwright("reproduce", "lspon-sped")
+    assert done.code == 2
+    assert "unknown publication 'lspon-sped'; did you mean lspon-speed" in done.err
+    done = archwright("reproduce", "lspon-speed", "--data-dir", tmp_path)
+    assert done.code == 2
+    assert "name their folder with --data-dir" in done.err

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -16,7 +14,6 @@ from archwright.space import Choice, Space
 from archwright.tables import find_table
 from archwright.testing.searchers import SearcherContract
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 GOAL = Goal((Objective("a", "minimize"), Objective("b", "minimize")))
 SPACE = Space({f"x{i}": Choice(0, 1, 2) for i in range(6)})
 
@@ -155,9 +152,8 @@ def test_bad_options(kind, options, message):
         kind(SPACE, GOAL, **options)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published tables are not here")
-def test_dmls_finds_more_of_a_published_front_than_nsga2_at_first_and_as_much_at_last():
-    table = find_table("nasbench-macro", DATA)
+def test_dmls_finds_more_of_a_published_front_than_nsga2_at_first_and_as_much_at_last(shared_data):
+    table = find_table("nasbench-macro", shared_data)
     signals = tuple(read_signal(table, "cifar10", s) for s in ("test_accuracy", "flops"))
     trivial = int(np.flatnonzero(~table.codes.any(axis=1))[0])
     problem = Problem(table, "cifar10", signals, signals[0], (trivial,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,7 @@ from archwright.families.nasbench201 import OPERATIONS, to_string
 from archwright.tables import Metric, find_table, import_csv
 from archwright.tables.reading import NASLIB_EDGES, NASLIB_OPERATIONS
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FAMILY = get_family("nasbench201")
-needs_tables = pytest.mark.skipif(not DATA.is_dir(), reason="the published tables are not here")
 
 
 def accuracy(architecture):
@@ -152,9 +149,8 @@ def test_unknown_tables_say_where_was_looked(tmp_path, monkeypatch):
         find_table("nasbench201")
 
 
-@needs_tables
-def test_nasbench201_has_the_published_figures():
-    table = find_table("nasbench201", DATA)
+def test_nasbench201_has_the_published_figures(shared_data):
+    table = find_table("nasbench201", shared_data)
     assert len(table) == 15_625
     assert table.is_whole
     best = {d: table.column(d, "test_accuracy").at(200).max() for d in table.datasets}
@@ -165,17 +161,15 @@ def test_nasbench201_has_the_published_figures():
     assert table.column("cifar10", "pixel3_latency_ms").at()[0] == pytest.approx(3.60585)
 
 
-@needs_tables
-def test_nasbench_macro_has_the_published_figures():
-    table = find_table("nasbench-macro", DATA)
+def test_nasbench_macro_has_the_published_figures(shared_data):
+    table = find_table("nasbench-macro", shared_data)
     assert len(table) == 6_561
     assert table.is_whole
     assert table.column("cifar10", "test_accuracy").at().max() == pytest.approx(93.127, abs=1e-3)
 
 
-@needs_tables
-def test_the_naslib_scores_are_read_in_their_own_notation_only():
-    path = DATA / "zero-cost" / "naslib_zc_nb201.csv.gz"
+def test_the_naslib_scores_are_read_in_their_own_notation_only(shared_data):
+    path = shared_data / "zero-cost" / "naslib_zc_nb201.csv.gz"
     options = {"identity": "arch", "where": ("dataset", "cifar10"), "metrics": [Metric.parse("params")]}
     table = read(path, "naslib", **options)
     with pytest.raises(TableError, match="try another notation"):

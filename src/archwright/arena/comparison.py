@@ -100,6 +100,7 @@ class Comparison:
                         **statistics.spread(reached[np.isfinite(reached)]),
                         "reached": int(np.isfinite(reached).sum()),
                     },
+                    "until_improvement": self._until_improvement(entry.label),
                 }
             )
         tests = statistics.compare("best", last, smaller_is_better=smaller) if len(last) > 1 else []
@@ -119,6 +120,19 @@ class Comparison:
             },
             "results": results, "tests": tests, "ranks": ranks,
         }  # fmt: skip
+
+    def _until_improvement(self, label: str) -> dict[str, Any] | None:
+        """Neighbours tried, and paid for, per move to a better solution until the optimum is found, over all runs."""
+        moves = [
+            step[1:]
+            for run, end in zip(self.runs[label], self.to_optimum[label])
+            for step in run.steps
+            if step[0] <= end
+        ]
+        if not moves:
+            return None
+        tried, paid = np.array(moves, dtype=float).T
+        return {"tried": statistics.spread(tried), "paid": statistics.spread(paid)}
 
     def _at(self, label: str, n: int) -> dict[str, Any]:
         values = self.curves[label][:, n - 1]

@@ -32,6 +32,7 @@ class Run:
         seed: of the searcher.
         rows: of the table, in the order of evaluation, each once.
         repeats: how often an architecture was asked for again; that costs nothing and is counted.
+        steps: of a local search: evaluations before each move to a better solution, neighbours tried and paid for in it.
         seconds: of the whole run, which is the searcher's own time but for lookups of microseconds.
     """
 
@@ -39,6 +40,7 @@ class Run:
     rows: NDArray[np.int64]
     repeats: int
     seconds: float
+    steps: tuple[tuple[int, int, int], ...] = ()
 
 
 OnDone = Callable[[Entry, Run], None]
@@ -77,7 +79,9 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
             seen.add(row)
             rows.append(row)
         searcher.tell(proposals[0], answers[row])
-    return Run(seed, np.array(rows, dtype=np.int64), repeats, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    steps = tuple(tuple(step) for step in getattr(searcher, "steps", ()))
+    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, steps)
 
 
 def run_all(

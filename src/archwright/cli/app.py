@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from archwright.cli import arena, export, listing, predict, profile, report, search, table
+from archwright.cli import arena, export, listing, predict, profile, report, reproduce, search, table
 
 app = typer.Typer(
     name="archwright",
@@ -20,6 +20,7 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
 app.command("arena")(arena.arena)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(table.app, name="table")
 app.command("list")(listing.show)
 

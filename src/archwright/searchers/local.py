@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal
@@ -12,6 +12,20 @@ from archwright.space import Architecture, Space
 
 Explore = Literal["first", "best", "worst"]
 RESTARTS = 1000
+
+
+class Step(NamedTuple):
+    """A move to a better solution.
+
+    Attributes:
+        evaluations: all that were known when it was made.
+        tried: neighbours tried in the scan that led to it, the improving one included.
+        paid: those of them whose value was not known before.
+    """
+
+    evaluations: int
+    tried: int
+    paid: int
 
 
 class LocalSearch(Searcher):
@@ -38,6 +52,9 @@ class LocalSearch(Searcher):
         ties: also move to a neighbour that is exactly as good, unless this climb has been there already.
         revisits: ``cache``: a known neighbour takes part in the scan with its known value; ``skip``: it is
             left out of the scan.
+
+    Attributes:
+        steps: the moves to better solutions so far.
     """
 
     summary: ClassVar[str] = "hill climbing over one-exchange neighbours, first improvement, restarts"
@@ -67,6 +84,8 @@ class LocalSearch(Searcher):
         self._climb: set[Architecture] = set()
         self._ahead: Architecture | None = None
         self._begun = False
+        self.steps: list[Step] = []
+        self._tried = self._paid = 0
 
     def propose(self) -> Architecture | None:
         """The next neighbour or start whose value is not known."""
@@ -90,6 +109,7 @@ class LocalSearch(Searcher):
         """Move if the answer belongs to the present scan and is an improvement."""
         if architecture in self._open:
             del self._open[architecture]
+            self._paid += 1
             self._consider(architecture, value)
 
     def _consider(self, candidate: Architecture, value: Worth) -> None:
@@ -97,6 +117,7 @@ class LocalSearch(Searcher):
             self._move(candidate)
             return
         here = self.known[self.current]
+        self._tried += 1
         improves = value > here or (self.ties and value == here and candidate not in self._climb)
         if improves and self.explore == "first":
             self._move(candidate)
@@ -104,6 +125,9 @@ class LocalSearch(Searcher):
             self._better.append(candidate)
 
     def _move(self, to: Architecture) -> None:
+        if self.current is not None:
+            self.steps.append(Step(len(self.known), self._tried, self._paid))
+        self._tried = self._paid = 0
         self.current = to
         self._climb.add(to)
         around = self.space.neighbours(to, self.rng)
