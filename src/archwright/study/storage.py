@@ -271,7 +271,7 @@ def connect(url: str) -> BaseStorage:
         try:
             return RDBStorage(url)
         except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
-            if attempt == 7 or not (_may_pass(error) or "already exists" in str(error)):
+            if attempt == 7 or not (_may_pass(error) or _made_meanwhile(error)):
                 raise StudyError(f"cannot open the database {url}: {_first_line(error)}") from error
         except (RuntimeError, SQLAlchemyError, ImportError, ValueError) as error:
             raise StudyError(f"the database {url} cannot hold a study: {_first_line(error)}") from error
@@ -387,6 +387,11 @@ def _running(frozen: FrozenTrial) -> Running:
         conversation["asked"],
         conversation["origin"],
     )
+
+
+def _made_meanwhile(error: Exception) -> bool:
+    """Whether another process was making the same tables and rows at the same moment."""
+    return any(sign in str(error) for sign in ("already exists", "UNIQUE constraint failed", "duplicate key"))
 
 
 def _may_pass(error: Exception) -> bool:
