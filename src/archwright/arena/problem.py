@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,16 @@ class PartialSpace(TableSpace):
     def size(self) -> int:
         """Of the table."""
         return len(self._table)
+
+    @property
+    def is_flat(self) -> bool:
+        """Never: parameters cannot be drawn one by one."""
+        return False
+
+    def problems(self, architecture: Mapping[str, Any]) -> list[str]:
+        """As in the space, or that the table lacks it."""
+        found = super().problems(architecture)
+        return found or ([] if Architecture(architecture) in self._table.rows else ["the table does not have it"])
 
     def enumerate(self) -> Iterator[Architecture]:
         """The table's architectures, in its order."""

@@ -16,6 +16,8 @@ from archwright.searchers.nsga2 import NSGA2
 from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
 from archwright.searchers.scalarised import ScalarisedLS
+from archwright.searchers.surrogate import ForestBO, GaussianProcessBO
+from archwright.searchers.tpe import TPE
 from archwright.searchers.weights import LSWeights
 from archwright.space import Space
 
@@ -26,6 +28,9 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "ls-worst": WorstImprove,
     "lsweights": LSWeights,
     "lspon": LSPON,
+    "tpe": TPE,
+    "forest-bo": ForestBO,
+    "gp-bo": GaussianProcessBO,
     "dmls": DMLS,
     "rea": RegularizedEvolution,
     "nsga2": NSGA2,
@@ -63,7 +68,10 @@ __all__ = [
     "LSPON",
     "NSGA2",
     "SEARCHERS",
+    "TPE",
     "BestImprove",
+    "ForestBO",
+    "GaussianProcessBO",
     "LSWeights",
     "LocalSearch",
     "RandomSearch",

@@ -91,6 +91,11 @@ class Space:
         self._order = _sorted_by_condition(self.parameters)
         self._parents = {parent for p in self.parameters.values() for parent, _ in p.when}
 
+    @property
+    def parents_first(self) -> tuple[str, ...]:
+        """The parameters' names, each after those that its condition names."""
+        return self._order
+
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:6]) + (", ..." if len(self.names) > 6 else "")
         rules = f", {len(self.constraints)} constraints" if self.constraints else ""
