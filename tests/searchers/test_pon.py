@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from archwright.errors import SettingsError
-from archwright.evaluation import Evaluation
+from archwright.evaluation import Bound, Evaluation, Goal, Objective
 from archwright.searchers import LSPON, LocalSearch
 from archwright.searchers.pon import Linear, normalised_ranks
 from archwright.space import Choice, Integer, Space
@@ -111,6 +111,58 @@ def test_failures_rank_last_and_the_search_goes_on():
             proposals[0], Evaluation(status="failed") if broken else Evaluation({"score": 1.0 * proposals[0]["x1"]})
         )
     assert len(asked) == len(set(asked)) == 27
+
+
+def test_the_sooner_feasible_the_less_a_bound_is_broken():
+    space = toy_space(8, 5)
+    goal = Goal((Objective("score", "maximize"),), (Bound("size", "at_most", 2.0),))
+
+    def needed(kind, seed):
+        searcher = kind(space, goal, seed=seed)
+        for n in range(1, 1000):
+            (a,) = searcher.ask(1)
+            size = float(sum(a.values()))
+            if size <= 2:
+                return n
+            searcher.tell(a, Evaluation({"score": size, "size": size}, status="infeasible"))
+        raise AssertionError("never found")
+
+    mine, plain = ([needed(kind, seed) for seed in range(60)] for kind in (LSPON, LocalSearch))
+    assert stats.wilcoxon(mine, plain, alternative="less").pvalue < 1e-3
+
+
+def test_feasible_ranks_before_infeasible_before_failed():
+    space = toy_space(1, 5)
+    goal = Goal((Objective("score", "maximize"),), (Bound("size", "at_most", 1.0),))
+    searcher = LSPON(space, goal)
+    told = [
+        Evaluation(status="failed"),
+        Evaluation({"score": 9.0, "size": 3.0}, status="infeasible"),
+        Evaluation({"score": -1e6, "size": 1.0}),
+        Evaluation({"score": 9.0, "size": 2.0}, status="infeasible"),
+        Evaluation({"score": 1e6, "size": 1.0}),
+    ]
+    for a, evaluation in zip(space.enumerate(), told):
+        searcher.tell(a, evaluation)
+    assert searcher._targets().tolist() == [1.0, 0.75, 0.25, 0.5, 0.0]
+
+
+def test_an_architecture_told_again_counts_once_with_its_last_value():
+    space = toy_space(2, 2)
+    first, second, *_ = space.enumerate()
+    searcher = LSPON(space, GOAL)
+    for a, score in ((first, 1.0), (second, 2.0), (first, 3.0)):
+        searcher.tell(a, Evaluation({"score": score}))
+    assert searcher._targets().tolist() == [0.0, 1.0]
+
+
+def test_a_failure_has_the_worst_value_seen_when_values_are_the_target():
+    space = toy_space(1, 3)
+    searcher = LSPON(space, GOAL, target="value")
+    scores = [91.0, None, 88.0]
+    for a, score in zip(space.enumerate(), scores):
+        searcher.tell(a, Evaluation(status="failed") if score is None else Evaluation({"score": score}))
+    assert searcher._targets().tolist() == [-91.0, -88.0, -88.0]
 
 
 @pytest.mark.parametrize("model", ["linear", "ridge", "pairwise", "forest", "boosting"])

@@ -141,13 +141,13 @@ class LSPON(LocalSearch):
 
     As ``ls`` with first improvement. At each new current solution a model is fitted to all evaluations so far, from the
     one-hot encoding to the normalised rank (0 = best, ties share their mean), and the neighbours are tried from the best
-    predicted to the worst; equal predictions in random order. The history is kept over restarts. Evaluations that failed
-    or broke a bound rank last.
+    predicted to the worst; equal predictions in random order. The history is kept over restarts and holds every
+    architecture once. Those that broke a bound rank after all others, by how much they broke it; failures come last.
 
     Args:
         model: ``linear`` (least squares, as published), ``ridge``, ``pairwise`` (ridge with products of two columns),
             ``forest``, ``boosting``.
-        target: ``rank``, or ``value``: the objective itself.
+        target: ``rank``, or ``value``: the objective itself, and the worst one for what failed or broke a bound.
         ties: as in ``ls``.
     """
 
@@ -170,31 +170,38 @@ class LSPON(LocalSearch):
             raise SettingsError(f"target must be rank or value, not {target!r}")
         self.target = target
         self.model = _make(model, seed)
-        self._losses: list[float] = []
-        self._fitted = 0
+        self._losses: dict[Architecture, float] = {}
+        self._violations: dict[Architecture, float] = {}
+        self._stale = True
 
     def observe(self, architecture: Architecture, value: Worth) -> None:
         """Add to the model's history, then go on as local search."""
-        self.model.add(self.space.encode([architecture], "one_hot")[0])
-        self._losses.append(-value[1] if value[0] == 0 else np.inf)
+        if architecture not in self._losses:
+            self.model.add(self.space.encode([architecture], "one_hot")[0])
+        self._losses[architecture] = -value[1] if value[0] == 0 else np.inf
+        self._violations[architecture] = -value[0]
+        self._stale = True
         super().observe(architecture, value)
 
     def order(self, current: Architecture, neighbours: list[Architecture]) -> list[Architecture]:
         """Best predicted first."""
         if not neighbours:
             return []
-        if self._fitted < len(self._losses):
+        if self._stale:
             self.model.fit(self._targets())
-            self._fitted = len(self._losses)
+            self._stale = False
         shuffled = self.rng.permutation(len(neighbours))
         predicted = self.model.predict(self.space.encode(neighbours, "one_hot")).round(DIGITS)
         return [neighbours[i] for i in shuffled[np.argsort(predicted[shuffled], kind="stable")]]
 
     def _targets(self) -> Matrix:
-        losses = np.array(self._losses)
+        losses = np.fromiter(self._losses.values(), float)
+        violations = np.fromiter(self._violations.values(), float)
         if self.target == "value":
-            worst = losses[np.isfinite(losses)].max(initial=0.0)
-            return np.where(np.isfinite(losses), losses, worst)
+            finite = losses[np.isfinite(losses)]
+            return np.where(np.isfinite(losses), losses, finite.max() if len(finite) else 0.0)
+        if violations.any():
+            losses = np.where(violations > 0, len(losses) + violations, normalised_ranks(losses))
         return normalised_ranks(losses)
 
 
