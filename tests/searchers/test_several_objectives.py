@@ -166,3 +166,34 @@ def test_dmls_finds_more_of_a_published_front_than_nsga2_at_first_and_as_much_at
     assert stats.mannwhitneyu(share["rescan"][800], share["nsga2"][800], alternative="greater").pvalue < 0.05
     assert 0.74 < share["dmls"][800].mean() < 0.90
     assert 0.85 < share["rescan"][800].mean() < 0.94
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"capacity": 5, "rescan": True},
+        {"capacity": 12, "rescan": True},
+        {"capacity": 5, "pruning": "clustering", "accept": "dominates"},
+        {"capacity": 5, "pruning": "clustering", "accept": "exhaustive"},
+        {"capacity": 5, "pruning": "hypervolume", "rescan": True},
+    ],
+    ids=str,
+)
+def test_a_bounded_archive_that_goes_round_in_circles_is_left_behind(options):
+    assert len(explore(DMLS(SPACE, GOAL, **options), 400).known) == 400
+
+
+def test_with_one_objective_dmls_begins_to_climb_at_once():
+    one = Goal((Objective("a", "minimize"),))
+    known = explore(DMLS(SPACE, one, seed=4), 80).known
+    assert max(known.values()) == (0.0, 0.0)
+
+
+def test_a_first_population_takes_the_best_of_what_was_given():
+    searcher = NSGA2(SPACE, GOAL, population=10)
+    for a in SPACE.sample(np.random.default_rng(0), 60):
+        searcher.tell(a, evaluate(a))
+    best = {a for a, v in searcher.known.items() if not any(dominates(w, v) for w in searcher.known.values())}
+    searcher.ask(1)
+    kept = set(searcher.population)
+    assert len(best & kept) >= min(len(best), 9)

@@ -12,7 +12,7 @@ from archwright.searchers.pareto import Archive, Dominance, Pruning, crowding_di
 from archwright.space import Architecture, Space
 
 Accept = Literal["archive", "dominates", "dominates-only", "exhaustive"]
-FILL, RESTARTS = 500, 20
+FILL, RESTARTS, FREE = 500, 20, 200
 
 
 class DMLS(Searcher):
@@ -31,7 +31,7 @@ class DMLS(Searcher):
                 mark s visited
 
     Args:
-        initial: members of the first archive; larger archives start slower and lose fewer regions.
+        initial: members of the first archive; larger archives start slower and lose fewer regions. One with one objective.
         accept: what ends a scan. ``archive``: u is dominated by no member (algorithm 2). ``dominates``: u dominates s;
             others that no member dominates are inserted on the way. ``dominates-only``: u dominates s, and nothing else is
             ever inserted. ``exhaustive``: nothing; all that no member dominates are inserted (Paquete et al. 2004).
@@ -68,7 +68,7 @@ class DMLS(Searcher):
             raise SettingsError(f"accept must be archive, dominates, dominates-only or exhaustive, not {accept!r}")
         if select not in ("random", "ranked"):
             raise SettingsError(f"select must be random or ranked, not {select!r}")
-        self.initial = initial
+        self.initial = initial if len(goal.objectives) > 1 else 1
         self.accept = accept
         self.rescan = rescan
         self.select = select
@@ -82,6 +82,7 @@ class DMLS(Searcher):
         self._open: dict[Architecture, None] = {}
         self._draws = -1
         self._idle = 0
+        self._free = 0
 
     def propose(self) -> Architecture | None:
         """The next start or neighbour whose value is not known."""
@@ -91,9 +92,11 @@ class DMLS(Searcher):
             proposal = self._fill() if self._draws < FILL else self._neighbour()
             if proposal is not None:
                 self._idle = 0
+                self._free = 0
                 return proposal
             if self._open:
                 return None
+        self._idle = RESTARTS - 1
         return self.fresh(self.rng)
 
     def observe(self, architecture: Architecture, value: Worth) -> None:
@@ -136,9 +139,12 @@ class DMLS(Searcher):
         if self._current is None:
             if self._open:
                 return None
-            self._choose()
+            self._free += 1
+            if self._free <= FREE:
+                self._choose()
             if self._current is None:
                 self._idle += 1
+                self._free = 0
                 self._restart()
                 return None
         while self._scan:
@@ -161,7 +167,7 @@ class DMLS(Searcher):
             left = [a for a in self.archive if a not in self._visited]
             if not left:
                 return
-            if self.select == "ranked":
+            if self.select == "ranked" and len(left) > 1:
                 distance = dict(zip(self.archive, crowding_distance(self.archive.points())))
                 order = sorted(left, key=lambda a: -distance[a])
             else:

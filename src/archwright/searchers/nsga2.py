@@ -46,7 +46,7 @@ class NSGA2(Searcher):
         """The next member of the brood whose value is not known."""
         for _ in range(IDLE):
             if self._first and not self._brood:
-                given = list(self.known)[: self.size]
+                given = sorted(ranked := _ranked(list(self.known), self.known), key=lambda a: ranked[a])[: self.size]
                 drawn = [self.space.sample(self.starts) for _ in range(self.size - len(given))]
                 self._breed(given + drawn)
             while self._waiting:
