@@ -12,6 +12,7 @@ from archwright.searchers.base import Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
+from archwright.searchers.moead import MOEAD
 from archwright.searchers.nsga2 import NSGA2
 from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
@@ -34,6 +35,7 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "dmls": DMLS,
     "rea": RegularizedEvolution,
     "nsga2": NSGA2,
+    "moead": MOEAD,
     "scalarised-ls": ScalarisedLS,
 }
 
@@ -66,6 +68,7 @@ def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **optio
 __all__ = [
     "DMLS",
     "LSPON",
+    "MOEAD",
     "NSGA2",
     "SEARCHERS",
     "TPE",
