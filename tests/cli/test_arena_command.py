@@ -137,3 +137,19 @@ def test_reproduce_refuses_in_one_line(archwright, tmp_path):
     done = archwright("reproduce", "lspon-speed", "--data-dir", tmp_path)
     assert done.code == 2
     assert "name their folder with --data-dir" in done.err
+
+
+def test_nasbench101_in_the_arena_with_the_test_accuracy_that_all_cells_have(archwright, shared_data):
+    words = ["--data-dir", shared_data, "--runs", 2, "--budget", 40, "-s", "ls", "-s", "random", "--json"]
+    done = archwright("arena", "nasbench101", *words)
+    assert done.code == 0, done.err
+    assert done.json["signal"] == "test_accuracy after 108 epochs"
+    assert all(85 < r["best_mean"] < 94.32 and r["evaluations"] == 40 for r in done.json["results"])
+
+
+def test_nats_bench_as_distributed_becomes_a_table(archwright, shared_data):
+    folder = shared_data / "nats-bench-official-sample" / "NATS-tss-v1_0-3ffb9-simple"
+    done = archwright("table", "import", folder, "--out", "t.table.npz", "--json")
+    assert done.code == 0, done.err
+    assert done.json["architectures"] == 3
+    assert load_table("t.table.npz").datasets == ("cifar10", "cifar100", "imagenet16-120")

@@ -28,6 +28,7 @@ from archwright.testing.families import FamilyContract
 
 SMALL = {
     "nasbench201": {"channels": 4, "cells": 1},
+    "nasbench101": {"channels": 4, "cells": 1},
     "macro": {"cells": [1, 2], "width": 4, "head": 16},
     "cnn": {},
     "mlp": {},
@@ -175,7 +176,7 @@ def test_macro_identity_cells_vanish():
 
 
 def test_unknown_family_or_option_names_near_ones():
-    with pytest.raises(FamilyError, match="did you mean nasbench201"):
+    with pytest.raises(FamilyError, match="did you mean nasbench101 or nasbench201"):
         get_family("nasbench102")
     with pytest.raises(FamilyError, match="did you mean channels"):
         get_family("nasbench201", chanels=3)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def read_signal(table: Table, dataset: str, text: str) -> Signal:
 
 
 def default_signal(table: Table, dataset: str) -> Signal:
-    """The accuracy after the longest training, on validation data if it is there.
+    """The accuracy that most architectures have, after the longest training, on validation data if it is there.
 
     Raises:
         SettingsError: nothing is called accuracy.
@@ -79,7 +79,7 @@ def default_signal(table: Table, dataset: str) -> Signal:
     columns = [table.column(dataset, name) for name in PREFERRED if name in table.metrics(dataset)]
     if not columns:
         raise SettingsError(f"name a --signal; table {table.name} has {', '.join(table.metrics(dataset))} on {dataset}")
-    longest = max(columns, key=lambda c: c.epochs[-1] if c.epochs else 0)
+    longest = max(columns, key=lambda c: (-int(np.isnan(c.at()).sum()), c.epochs[-1] if c.epochs else 0))
     return Signal(longest.metric, longest.direction, longest.epochs[-1] if longest.epochs else None)
 
 
@@ -186,6 +186,24 @@ class PartialSpace(TableSpace):
         return np.asarray((self._table.codes != codes).sum(axis=1))
 
 
+class WritingsSpace(Space):
+    """The space of a table that has every network once: all writings, of which any may be asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self.__dict__.update(table.space.__dict__)
+        self._near: dict[Architecture, list[Architecture]] = {}
+
+    def neighbours(
+        self, architecture: Architecture, rng: np.random.Generator | None = None, *, ordered: str = "all"
+    ) -> list[Architecture]:
+        """As in the space itself."""
+        if ordered != "all":
+            return super().neighbours(architecture, rng, ordered=ordered)  # type: ignore[arg-type]
+        if architecture not in self._near:
+            self._near[architecture] = super().neighbours(architecture, rng)
+        return self._near[architecture]
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is searched, and how it is judged.
@@ -212,12 +230,32 @@ class Problem:
     @cached_property
     def space(self) -> Space:
         """The table's space, or that part of it which the table has."""
+        if self.table.has_networks_once and self.table.is_whole:
+            return WritingsSpace(self.table)
         return TableSpace(self.table) if self.table.is_whole else PartialSpace(self.table)
 
     @cached_property
     def goal(self) -> Goal:
         """The objectives."""
         return Goal(tuple(Objective(s.metric, s.direction) for s in self.signals))
+
+    @cached_property
+    def rows(self) -> Callable[[Architecture], int]:
+        """The row that answers for an architecture of :attr:`space`."""
+        if not isinstance(self.space, WritingsSpace):
+            return self.table.rows.__getitem__
+        known: dict[Architecture, int] = {}
+
+        def row(architecture: Architecture) -> int:
+            found = known.get(architecture)
+            if found is None:
+                found = known[architecture] = cast(int, self.table.row_of(architecture))
+            return found
+
+        return row
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "rows"}
 
     def column(self, signal: Signal) -> Column:
         """Where a signal comes from."""

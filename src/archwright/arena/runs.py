@@ -58,19 +58,19 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
     started = time.perf_counter()
     searcher = make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
     answers = problem.evaluations_of_run(seed)
-    rows_of = problem.table.rows
+    row_of = problem.rows
     rows: list[int] = []
     seen: set[int] = set()
     repeats = 0
     for row in problem.given[:budget]:
         seen.add(row)
         rows.append(row)
-        searcher.tell(problem.table.architectures[row], answers[row])
+        searcher.tell(problem.table.architecture(row), answers[row])
     while len(rows) < budget:
         proposals = searcher.ask(1)
         if not proposals:
             break
-        row = rows_of[proposals[0]]
+        row = row_of(proposals[0])
         if row in seen:
             repeats += 1
             if repeats > 100 * budget:

@@ -23,7 +23,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 @app.command("import")
 def import_(
     source: Annotated[
-        str, typer.Argument(help="A published table's name (archwright list tables), or a CSV file (also .gz).")
+        str,
+        typer.Argument(
+            help="A published table's name (archwright list tables), a CSV file (also .gz), or NATS-Bench as it is distributed "
+            "(the folder ...-simple, or the file .pickle.pbz2)."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -58,6 +62,9 @@ def import_(
     name: Annotated[
         str | None, typer.Option(help="Name of the table; by default the file's.", show_default=False)
     ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="For NATS-Bench: also what is known after every epoch.")
+    ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -65,14 +72,17 @@ def import_(
     from archwright.families import get_family
     from archwright.tables import KNOWN, Metric, find_table, import_csv
     from archwright.tables.known import SUFFIX
+    from archwright.tables.official import import_official, is_official
 
     if source in KNOWN:
         made = find_table(source, data_dir)
+    elif is_official(Path(source)):
+        made = import_official(Path(source), name=name, curves=curves)
     else:
         if not source.endswith((".csv", ".csv.gz")):
             find_table(source, data_dir)
             raise TableError(
-                f"{source} is neither a CSV file nor a published table's name; archwright list tables has those"
+                f"{source} is neither a CSV file, nor a file or folder of NATS-Bench, nor a published table's name (archwright list tables)"
             )
         for value, flag in ((family, "--family"), (identity, "--architecture"), (metric, "--metric")):
             if not value:

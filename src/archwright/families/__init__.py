@@ -11,6 +11,7 @@ from archwright.families.base import Build, Family
 from archwright.families.cnn import cnn
 from archwright.families.macro import macro
 from archwright.families.mlp import mlp
+from archwright.families.nasbench101 import nasbench101
 from archwright.families.nasbench201 import nasbench201
 from archwright.families.userfile import adapted, describe, family_from_file
 from archwright.space import Space
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "nasbench201": nasbench201,
+    "nasbench101": nasbench101,
     "macro": macro,
     "cnn": cnn,
     "mlp": mlp,

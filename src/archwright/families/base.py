@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from archwright.errors import FamilyError
 from archwright.space import Architecture, Genotype, Space
 
@@ -36,6 +39,9 @@ class Family:
         canonical: architecture -> key; equal keys mean equal networks (isomorphic cells share one).
         equivalent: architecture -> key; equal keys mean networks that compute the same, though they may differ in weights
             that do nothing. Not needed where ``canonical`` says the same.
+        identities: ``canonical`` for many at once: codes ``n x parameters`` -> ``n`` whole numbers. A family has it whose
+            networks have many writings, so that a table holds each network once.
+        networks: how many different ones there are, where ``identities`` tells them apart and it is known.
         check_shape: raises :class:`~archwright.errors.FamilyError` for an input shape it cannot take.
         genotypes: architecture -> the cell graphs it denotes, by name, for cell-based families.
         source: the user's file, when the family comes from one.
@@ -49,6 +55,8 @@ class Family:
     default: Architecture | None = None
     canonical: Callable[[Architecture], str] | None = None
     equivalent: Callable[[Architecture], str] | None = None
+    identities: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None
+    networks: int | None = None
     check_shape: Callable[[tuple[int, ...]], None] | None = None
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
     source: str | None = None

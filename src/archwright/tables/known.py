@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from archwright.errors import TableError, unknown
+from archwright.evaluation import Direction
 from archwright.families import get_family
+from archwright.families.nasbench101 import codes_of
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
 from archwright.tables.table import Table, load_table
 
@@ -82,7 +84,22 @@ def _nasbench201(folder: Path) -> Table:
     for dataset in NB201_DATASETS:
         table = _with_hardware(table, folder / "hw-nas-bench", dataset)
         table = _with_scores(table, folder / "zero-cost", dataset)
-    return table
+    return _with_help(table, folder / "help-latency" / "nasbench201_latency_ms.npz")
+
+
+def _with_help(table: Table, path: Path) -> Table:
+    """HELP (Lee et al. 2021): latencies on 27 devices and batch sizes, in the order of the official index."""
+    if not path.is_file():
+        return table
+    with np.load(path, allow_pickle=False) as file:
+        taken = [
+            (Metric(n, f"{n}_help_latency_ms", direction="minimize"), np.asarray(file[n], dtype=np.float64))
+            for n in file.files
+        ]
+    if any(len(v) != len(table) for _, v in taken):
+        raise TableError(f"{path} does not hold the latencies of all {len(table)} architectures")
+    extra = table_of(table.name, get_family("nasbench201"), table.codes, taken, {"latencies": "HELP (Lee et al. 2021)"})
+    return table.joined(extra)
 
 
 def _official_name(dataset: str) -> str:
@@ -146,11 +163,50 @@ def _nasbench_macro(folder: Path) -> Table:
     return table_of("nasbench-macro", family, codes, metrics, {"benchmark": "NAS-Bench-Macro (Su et al. 2021)"})
 
 
+def _nasbench101(folder: Path) -> Table:
+    """All cells with their mean test accuracy; for 30,001 of them also validation accuracies of one training."""
+    path = folder / KNOWN["nasbench101"].file
+    family = get_family("nasbench101")
+    try:
+        with np.load(path.with_name("nb101_cells.npz"), allow_pickle=False) as file:
+            bits = (file["edge_bits"][:, None].astype(np.int64) >> np.arange(21)) & 1
+            digits = file["ops_base3"][:, None].astype(np.int64) // 3 ** np.arange(5) % 3
+            codes = codes_of(file["n"].astype(np.int64), bits, digits)
+        with np.load(path, allow_pickle=False) as file:
+            accuracy = file["test_acc_x1e6"] / 1e4
+        with np.load(path.with_name("nb101_params.npz"), allow_pickle=False) as file:
+            params = file["params"].astype(np.float64)
+    except (OSError, ValueError, KeyError) as error:
+        raise TableError(f"the files of NAS-Bench-101 beside {path} cannot be read: {error}") from error
+    metrics = [
+        (Metric("test_acc", "test_accuracy", "cifar10", 108), accuracy),
+        (Metric("params", "params", direction="minimize"), params),
+    ]
+    curves = path.with_name("nb101_30k_val_by_epoch.csv.gz")
+    if curves.is_file():
+        columns = read_csv(curves)
+        rows = np.array(columns["idx"], dtype=int)
+        for source, metric, epoch, scale in (
+            *((f"val_e{e}", "val_accuracy", e, 100.0) for e in (4, 12, 36, 108)),
+            ("train_time_s", "train_seconds", 108, 1.0),
+        ):
+            values = np.full(len(codes), np.nan)
+            values[rows] = numbers(curves, columns, source) * scale
+            way: Direction = "minimize" if metric == "train_seconds" else "maximize"
+            metrics.append((Metric(source, metric, "cifar10", epoch, way), values))
+    return table_of("nasbench101", family, codes, metrics, {"benchmark": "NAS-Bench-101 (Ying et al. 2019)"})
+
+
 KNOWN: Mapping[str, Known] = {
     "nasbench201": Known(
         "15,625 cells, accuracy at 12 and 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120; hardware; zero-cost scores",
         "nasbench201/nb201_tss.csv.gz",
         _nasbench201,
+    ),
+    "nasbench101": Known(
+        "423,624 cells, mean CIFAR-10 test accuracy at 108 epochs, parameters; validation accuracy of 30,001",
+        "nasbench101/nb101_test_acc_e108.npz",
+        _nasbench101,
     ),
     "nasbench-macro": Known(
         "6,561 chains of 8 cells, three CIFAR-10 test accuracies each, parameters, FLOPs",

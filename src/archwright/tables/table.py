@@ -6,8 +6,8 @@ The file is a zip of NumPy arrays (``.npz``, compressed; nothing in it is ever u
   (as :meth:`archwright.space.Space.to_json` gives it), ``columns`` (of each: ``dataset``, ``metric``, ``direction``,
   ``epochs``, ``seeds``) and ``provenance``;
 - ``codes``: ``n x parameters``, the index of every value in its parameter, -1 where the parameter is not active;
-- ``column0``, ``column1``, ...: ``n x epochs x seeds`` of float32 (float64 where that overflows), NaN where there is no
-  answer.
+- ``column0``, ``column1``, ...: ``n x epochs x seeds`` of float32 (float64 where that overflows or rounds whole numbers),
+  NaN where there is no answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from numpy.typing import NDArray
 from archwright.errors import TableError, unknown
 from archwright.evaluation import Direction
 from archwright.space import Architecture, Space
+
+if TYPE_CHECKING:
+    from archwright.families import Family
 
 FORMAT, VERSION = "archwright-table", 1
 Floats = NDArray[np.floating[Any]]
@@ -137,10 +140,17 @@ class Table:
         for column, key in zip(self.columns, keys):
             if keys.count(key) > 1:
                 raise TableError(f"table {self.name}: {column.label} is there twice")
-        different = np.unique(self.codes, axis=0, return_index=True)[1]
-        if len(different) < len(self):
-            first = sorted(set(range(len(self))) - set(different.tolist()))[0]
-            raise TableError(f"table {self.name}: the architecture of row {first} is there twice")
+        mixed = np.sort(self._mixed())
+        if (mixed[1:] == mixed[:-1]).any():  # perhaps by chance; rows are compared only then
+            different = np.unique(self.codes, axis=0, return_index=True)[1]
+            if len(different) < len(self):
+                first = sorted(set(range(len(self))) - set(different.tolist()))[0]
+                raise TableError(f"table {self.name}: the architecture of row {first} is there twice")
+
+    def _mixed(self) -> NDArray[np.int64]:
+        """A number per row, equal for equal rows and hardly ever else."""
+        weights = np.random.default_rng(0).integers(1, 2**62, size=self.codes.shape[1])
+        return np.asarray(self.codes @ weights)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -157,8 +167,44 @@ class Table:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether every architecture of the space is there."""
+        """Whether every architecture of the space is there, or every network where many are one."""
+        known = self._known_family
+        if known is not None and known.identities is not None:
+            return len(self) == known.networks
         return self.space.size == len(self)
+
+    @cached_property
+    def _known_family(self) -> Family | None:
+        from archwright.families import CATALOGUE, get_family
+
+        spec = self.family
+        return get_family(spec["name"], **spec["options"]) if spec and spec["name"] in CATALOGUE else None
+
+    @cached_property
+    def _identities(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """In ascending order, and the row of each."""
+        identities = self._known_family.identities  # type: ignore[union-attr]
+        found = identities(self.codes)  # type: ignore[misc]
+        order = np.argsort(found)
+        return found[order], order
+
+    @property
+    def has_networks_once(self) -> bool:
+        """Whether a row stands for all writings of a network."""
+        return self._known_family is not None and self._known_family.identities is not None
+
+    def row_of(self, architecture: Architecture) -> int | None:
+        """The row of an architecture, or of another writing of its network; ``None`` if the table lacks it."""
+        if not self.has_networks_once:
+            return self.rows.get(architecture)
+        ordered, rows = self._identities
+        number = self._known_family.identities(self.space.codes([architecture]))[0]  # type: ignore[union-attr,misc]
+        at = int(np.searchsorted(ordered, number))
+        return int(rows[at]) if at < len(ordered) and ordered[at] == number else None
+
+    def architecture(self, row: int) -> Architecture:
+        """That of a row."""
+        return self.space.from_codes(self.codes[[row]])[0]
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -316,7 +362,9 @@ def _space(header: Mapping[str, Any]) -> Space:
 def _compact(values: Floats) -> Floats:
     with np.errstate(over="ignore"):
         small = values.astype(np.float32)
-    return small if np.array_equal(np.isinf(small), np.isinf(values)) else values
+    exact = np.array_equal(small, values, equal_nan=True)
+    whole = not exact and np.array_equal(values, np.round(values), equal_nan=True)
+    return values if whole or not np.array_equal(np.isinf(small), np.isinf(values)) else small
 
 
 def _listed(values: Sequence[int]) -> str:
