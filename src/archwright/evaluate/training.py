@@ -37,6 +37,9 @@ OnEpoch = Callable[[int, Mapping[str, float]], bool]
 STEPS_BETWEEN_CHECKS = 50
 """Steps after which the loss is read, to end a training that has diverged before its epoch is over."""
 
+SCORED_AT_ONCE = 50_000
+"""Input values in a validation batch of tiny examples: there a batch costs little more than its calls."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -258,7 +261,7 @@ class _Trainer:
             self.data,
             split,
             device=self.device,
-            batch_size=2 * self.training.batch_size,
+            batch_size=max(2 * self.training.batch_size, SCORED_AT_ONCE // math.prod(self.data.input_shape)),
             precision=self.precision,
         )
         return dict(scored.metrics)
