@@ -69,6 +69,13 @@ def test_a_run_evaluates_each_architecture_once_and_repeats_itself():
     assert first.rows.tolist() != run(problem(), LS, 125, 4).rows.tolist()
 
 
+def test_drawing_with_replacement_pays_for_repeats():
+    done = run(problem(), Entry("random", "random", {"replace": True}), 125, 0)
+    assert len(done.rows) == 125
+    assert len(set(done.rows.tolist())) == 125 - done.repeats
+    assert 20 < done.repeats < 70
+
+
 def test_runs_of_one_seed_start_alike():
     found = compete(problem(), [RANDOM, LS, Entry("best", "ls-best", {})], runs=5, budget=10)
     starts = {label: [r.rows[0] for r in runs] for label, runs in found.runs.items()}

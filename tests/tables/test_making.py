@@ -95,6 +95,28 @@ def test_more_seeds_later_train_only_what_is_missing(tmp_path, digits):
     assert table.column("digits", "val_loss").seeds == (0, 1)
 
 
+def test_more_seeds_are_added_to_a_table_whose_log_is_gone(tmp_path, digits):
+    whole = make_table(family(4, 13, 8), digits, tmp_path / "a.npz", training=TRAINING, seeds=3)
+    make_table(family(4, 13, 8), digits, tmp_path / "b.npz", training=TRAINING, seeds=2)
+    (tmp_path / "b.npz.trainings.jsonl").unlink()
+    told = []
+    more = make_table(
+        family(4, 13, 8), digits, tmp_path / "b.npz", training=TRAINING, seeds=3, on_done=lambda n, *_: told.append(n)
+    )
+    assert told == [7, 8, 9]
+    for metric in ("val_accuracy", "test_loss"):
+        np.testing.assert_array_equal(more.column("digits", metric).values, whole.column("digits", metric).values)
+
+
+@pytest.mark.parametrize("change", [{"training": Training(epochs=3)}, {"family": family(4, 8, 16)}])
+def test_a_table_of_another_call_is_not_added_to(tmp_path, digits, change):
+    make_table(family(4, 8), digits, tmp_path / "t.npz", training=TRAINING, seeds=1)
+    (tmp_path / "t.npz.trainings.jsonl").unlink()
+    call = {"family": family(4, 8), "training": TRAINING} | change
+    with pytest.raises(TableError, match="other architectures, data or training"):
+        make_table(call["family"], digits, tmp_path / "t.npz", training=call["training"], seeds=2)
+
+
 def test_a_network_that_cannot_be_built_is_missing(tmp_path, digits):
     reasons = []
     table = make_table(

@@ -30,7 +30,7 @@ class Run:
 
     Attributes:
         seed: of the searcher.
-        rows: of the table, in the order of evaluation, each once.
+        rows: of the table, in the order of evaluation, each once (again where the searcher pays for repeats).
         repeats: how often an architecture was asked for again; that costs nothing and is counted.
         steps: of a local search: evaluations before each move to a better solution, neighbours tried and paid for in it.
         seconds: of the whole run, which is the searcher's own time but for lookups of microseconds.
@@ -73,7 +73,9 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
         row = row_of(proposals[0])
         if row in seen:
             repeats += 1
-            if repeats > 100 * budget:
+            if searcher.pays_for_repeats:
+                rows.append(row)
+            elif repeats > 100 * budget:
                 break
         else:
             seen.add(row)

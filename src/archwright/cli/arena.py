@@ -12,7 +12,9 @@ from archwright.errors import SettingsError
 
 
 def arena(
-    table: Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")],
+    table: Annotated[
+        str, typer.Argument(help="A table's name (archwright list tables) or its file.")
+    ] = "nasbench201-digits",
     dataset: Annotated[
         str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
     ] = None,
@@ -22,7 +24,7 @@ def arena(
             "--searcher",
             "-s",
             show_default=False,
-            help="NAME or NAME:option=value,option=value; repeat it. By default random, ls and rea (for several signals random, dmls and nsga2).",
+            help="NAME or NAME:option=value,option=value; repeat it. By default random, rea, ls and lspon (random, dmls and nsga2 for several).",
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="Runs of each searcher.")] = 30,
@@ -68,7 +70,7 @@ def arena(
     if report is not None and len(signals) > 1:
         raise SettingsError("--report is for one --signal; with several, the front itself is judged")
     judged = read_signal(found, where, report) if report else signals[0]
-    names = searcher or (["random", "dmls", "nsga2"] if len(signals) > 1 else ["random", "ls", "rea"])
+    names = searcher or (["random", "dmls", "nsga2"] if len(signals) > 1 else ["random", "rea", "ls", "lspon"])
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
             Problem(found, where, signals, judged, _first(found) if give_first else ()),

@@ -8,10 +8,12 @@ from typing import Any
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Goal
+from archwright.searchers.bananas import Bananas
 from archwright.searchers.base import Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
+from archwright.searchers.lsgp import LSGP
 from archwright.searchers.moead import MOEAD
 from archwright.searchers.nsga2 import NSGA2
 from archwright.searchers.pon import LSPON
@@ -29,6 +31,8 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "ls-worst": WorstImprove,
     "lsweights": LSWeights,
     "lspon": LSPON,
+    "ls-gp": LSGP,
+    "bananas": Bananas,
     "tpe": TPE,
     "forest-bo": ForestBO,
     "gp-bo": GaussianProcessBO,
@@ -67,11 +71,13 @@ def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **optio
 
 __all__ = [
     "DMLS",
+    "LSGP",
     "LSPON",
     "MOEAD",
     "NSGA2",
     "SEARCHERS",
     "TPE",
+    "Bananas",
     "BestImprove",
     "ForestBO",
     "GaussianProcessBO",

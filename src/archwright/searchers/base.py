@@ -43,6 +43,7 @@ class Searcher(ABC):
         known: worth of every architecture told so far, in order.
         pending: architectures that were asked for and not told yet, in order.
         exhausted: nothing is left to propose, now and later.
+        pays_for_repeats: an architecture asked for again counts as an evaluation in comparisons.
         starts: generator of initial architectures. It depends on the seed alone, so that all searchers of
             one seed start alike.
         rng: generator of everything else.
@@ -67,6 +68,7 @@ class Searcher(ABC):
         self.known: dict[Architecture, Worth] = {}
         self.pending: dict[Architecture, None] = {}
         self.exhausted = False
+        self.pays_for_repeats = False
 
     @abstractmethod
     def propose(self) -> Architecture | None:

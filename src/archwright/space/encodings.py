@@ -75,7 +75,7 @@ def columns(space: Space, kind: str) -> list[str]:
     if kind == "ordinal":
         return list(space.names)
     if kind == "one_hot":
-        return [label for name, p in space.parameters.items() for label in _labels(name, p)]
+        return [label for name, p in space.parameters.items() for label in labels(name, p)]
     return [label for cell in space.cells for label in cell.columns(kind)]
 
 
@@ -153,5 +153,6 @@ def _one_hot(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]])
     return one_hot
 
 
-def _labels(name: str, parameter: Parameter) -> list[str]:
+def labels(name: str, parameter: Parameter) -> list[str]:
+    """Names of a parameter's one-hot columns: one per value, or one in all for reals and long ranges."""
     return [name] if _is_wide(parameter) else [f"{name}={value}" for value in parameter.values or ()]

@@ -18,6 +18,8 @@ from archwright.tables.reading import Metric, import_csv, numbers, read_csv, tab
 from archwright.tables.table import Table, load_table
 
 SUFFIX = ".table.npz"
+SHIPPED = Path(__file__).parent / "shipped"
+"""Tables that come with the package."""
 NB201_DATASETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 
 
@@ -41,7 +43,7 @@ def find_table(name: str, data_dir: str | Path | None = None) -> Table:
     """A table by its name or path.
 
     A path is read as a table's file. A name is looked for in :func:`data_folders`: first as ``NAME.table.npz``, then as
-    the raw files of a published benchmark (:data:`KNOWN`).
+    the raw files of a published benchmark (:data:`KNOWN`); then among the tables that come with the package.
 
     Raises:
         TableError: it is nowhere, with the places looked at.
@@ -54,6 +56,8 @@ def find_table(name: str, data_dir: str | Path | None = None) -> Table:
             return load_table(folder / f"{name}{SUFFIX}")
         if name in KNOWN and (folder / KNOWN[name].file).is_file():
             return KNOWN[name].read(folder)
+    if (SHIPPED / f"{name}{SUFFIX}").is_file():
+        return load_table(SHIPPED / f"{name}{SUFFIX}")
     places = ", ".join(str(f) for f in folders)
     if name in KNOWN:
         raise TableError(

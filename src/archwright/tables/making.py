@@ -22,7 +22,7 @@ from archwright.evaluation import Evaluation
 from archwright.families import Family
 from archwright.space import Architecture
 from archwright.study.executors import Executor, InProcess, OnEpoch, Outcome, Processes, Task
-from archwright.tables.table import Column, Table
+from archwright.tables.table import Column, Table, load_table
 
 KEPT = ("accuracy", "loss", "test_accuracy", "test_loss")
 MOST = 1_000_000
@@ -85,7 +85,8 @@ def make_table(
     """Train and write a table; the same call again goes on where it was interrupted.
 
     Architectures that compute the same (isomorphic cells) are trained once. Every finished training is kept at once in
-    ``OUT.trainings.jsonl``; delete that file when the table is done. A training that fails leaves NaN.
+    ``OUT.trainings.jsonl``; delete that file when the table is done. Where only the table is left, its trainings are taken
+    over, so that the same call with more ``seeds`` adds to it. A training that fails leaves NaN.
 
     Args:
         family: whose networks.
@@ -117,6 +118,9 @@ def make_table(
             "data": data.fingerprint, "training": settings.to_json(),
         },
     )  # fmt: skip
+    made_by = {"data": json.dumps(data.description()), "training": json.dumps(settings.to_json())}
+    if not log.found and out.is_file():
+        _take_over(load_table(out), data.name, architectures, keys, made_by, log)
     wanted = [(key, seed) for seed in range(seeds) for key in dict.fromkeys(keys)]
     evaluator = CurveEvaluator(family, data, settings, device)
     evaluator._network.check()
@@ -143,12 +147,35 @@ def make_table(
         {"name": family.name, "options": dict(family.options)} if family.source is None else None,
         {
             "made": f"archwright table make: {len(first)} networks x {seeds} seeds, {settings.epochs} epochs",
-            "data": json.dumps(data.description()),
-            "training": json.dumps(settings.to_json()),
+            **made_by,
         },
     )
     table.save(out)
     return table
+
+
+def _take_over(
+    table: Table,
+    dataset: str,
+    architectures: Sequence[Architecture],
+    keys: Sequence[str],
+    made_by: Mapping[str, str],
+    log: _Log,
+) -> None:
+    """Put the trainings of a table that was made by the same call into the log."""
+    if list(table.architectures) != list(architectures) or any(
+        table.provenance.get(k) != v for k, v in made_by.items()
+    ):
+        raise TableError(
+            f"{table.name} was made of other architectures, data or training; delete it, or write elsewhere with --out"
+        )
+    curves = [table.column(dataset, name if name.startswith("test_") else f"val_{name}").values for name in KEPT]
+    seconds = table.column(dataset, "train_seconds").values
+    for key, row in dict(zip(reversed(keys), range(len(keys) - 1, -1, -1))).items():
+        for seed in range(seconds.shape[2]):
+            points = np.stack([values[row, :, seed] for values in curves], axis=1)
+            failed = np.isnan(points).all()
+            log.found[key, seed] = {"curve": [] if failed else points.tolist(), "seconds": float(seconds[row, 0, seed])}
 
 
 def _members(family: Family, sample: int | None) -> list[Architecture]:
