@@ -32,9 +32,20 @@ def test_arena_prints_one_json_object(archwright, table):
     said = done.json
     assert {"table", "dataset", "signal", "report", "budget", "runs", "optimum", "results", "tests"} <= set(said)
     assert (said["signal"], said["report"]) == ("val_accuracy after 8 epochs", "test_accuracy after 8 epochs")
-    assert said["results"][0]["to_optimum"].keys() == {"mean", "std", "min", "max", "reached"}
+    assert said["results"][0]["to_optimum"].keys() == {
+        "mean", "std", "min", "max", "reached", "equivalents_mean",
+    }  # fmt: skip
+    assert said["equivalents_per_evaluation"] == 1
     assert {"a", "b", "test", "p"} <= set(said["tests"][0])
     assert Path(said["files"]["html"]).is_file()
+
+
+def test_a_partial_training_is_a_part_of_a_full_one(archwright, table):
+    done = archwright("arena", table, "-s", "ls", "--runs", 4, "--budget", 100, "--json", "--signal", "val_accuracy@2")
+    assert done.code == 0, done.err
+    assert done.json["equivalents_per_evaluation"] == 0.25
+    reached = done.json["results"][0]["to_optimum"]
+    assert reached["equivalents_mean"] == pytest.approx(reached["mean"] / 4)
 
 
 def test_arena_prints_tables_for_people(archwright, table):

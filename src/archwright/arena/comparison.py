@@ -73,6 +73,7 @@ class Comparison:
             "signal": [str(s) for s in problem.signals] if self.several else str(problem.signals[0]),
             "report": str(problem.report) if not self.several else None,
             "budget": self.budget,
+            "equivalents_per_evaluation": self.equivalents,
             "runs": len(next(iter(self.runs.values()))),
             "seed": self.seed,
             "checkpoints": self.checkpoints,
@@ -99,6 +100,7 @@ class Comparison:
                     "to_optimum": {
                         **statistics.spread(reached[np.isfinite(reached)]),
                         "reached": int(np.isfinite(reached).sum()),
+                        "equivalents_mean": self._in_equivalents(reached[np.isfinite(reached)]),
                     },
                     "until_improvement": self._until_improvement(entry.label),
                 }
@@ -120,6 +122,19 @@ class Comparison:
             },
             "results": results, "tests": tests, "ranks": ranks,
         }  # fmt: skip
+
+    @property
+    def equivalents(self) -> float:
+        """Full trainings that one evaluation stands for: epochs behind the dearest signal, of the table's longest."""
+        shares = [1.0]
+        for signal in self.problem.signals:
+            epochs = self.problem.column(signal).epochs
+            if signal.epoch is not None and epochs:
+                shares.append(signal.epoch / epochs[-1])
+        return max(shares[1:], default=1.0)
+
+    def _in_equivalents(self, evaluations: statistics.Matrix) -> float | None:
+        return float(evaluations.mean()) * self.equivalents if len(evaluations) else None
 
     def _until_improvement(self, label: str) -> dict[str, Any] | None:
         """Neighbours tried, and paid for, per move to a better solution until the optimum is found, over all runs."""

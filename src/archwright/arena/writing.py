@@ -61,15 +61,15 @@ def main_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def significance(comparison: Comparison, only: str = "") -> tuple[list[str], list[list[str]]]:
     """Header and rows of the tests, all or of one kind; of the last checkpoint where there are several."""
-    header = ["a", "b", "measure", "test", "difference a - b", "P(a beats b)", "p", "p (Holm)"]
+    header = ["a", "b", "measure", *(() if only else ("test",)), "a - b", "P(a beats b)", "p", "p (Holm)"]
     rows = []
     for test in comparison.result["tests"]:
         last = test.get("evaluations", comparison.budget) == comparison.budget
         if last and only in ("", test["test"]):
             rows.append(
                 [
-                    test["a"], test["b"], test["measure"].replace("_", " "), test["test"], f"{test['difference']:.4g}",
-                    f"{test['effect']:.2f}", f"{test['p']:.2g}", f"{test['p_holm']:.2g}",
+                    test["a"], test["b"], test["measure"].replace("_", " "), *(() if only else (test["test"],)),
+                    f"{test['difference']:.4g}", f"{test['effect']:.2f}", f"{test['p']:.2g}", f"{test['p_holm']:.2g}",
                 ]
             )  # fmt: skip
     return header, rows

@@ -50,14 +50,9 @@ def arena(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where tables and raw files are; else $ARCHWRIGHT_DATA, then the user's cache.", show_default=False
-        ),
-    ] = None,
+    data_dir: common.DataDir = None,
     out: Annotated[Path, typer.Option(help="Folder for the page, figures and tables.")] = Path("arena"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Compare searchers on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
     from archwright.arena import Problem, compete, default_signal, read_signal
@@ -90,7 +85,7 @@ def arena(
     console.print(common.table("", *main_table(comparison)))
     header, rows = significance(comparison, "wilcoxon")
     if rows:
-        console.print(common.table("paired tests, two-sided; the page has all", header, rows))
+        console.print(common.table("Wilcoxon signed-rank tests, two-sided; the page has all", header, rows))
     for kind, file in files.items():
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
 

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
 
 from archwright.errors import SettingsError
 
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from archwright.study.record import StudyRecord
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where tables and raw files are; else $ARCHWRIGHT_DATA, then the user's cache.", show_default=False
+    ),
+]
 
 
 def pairs(words: Iterable[str], flag: str) -> dict[str, Any]:

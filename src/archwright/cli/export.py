@@ -35,7 +35,7 @@ def export(
         str | None, typer.Option(help="The study's data, if it is no longer where it was.", show_default=False)
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also write ONNX.")] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Export the chosen network of a study, or any of its trials: weights, architecture, model card, ONNX."""
     from archwright.study.again import export_trial

@@ -18,7 +18,7 @@ def show(
             help="families, searchers, data, metrics, training or tables; all of them by default.", show_default=False
         ),
     ] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """List families, searchers, data, metrics, training settings and tables, with a line on each."""
     lists = {

@@ -20,7 +20,7 @@ def predict(
         bool, typer.Option("--resize", help="Resize images to the size that the network was trained on.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Predict the classes of new images with a study's network; prints CSV."""
     from archwright.export import load, predict_files

@@ -33,7 +33,7 @@ def profile(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads; all by default.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, and of --architecture random.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Parameters, MACs, memory and latency of one architecture."""
     from archwright.evaluate import profile_network, resolve_device, seeded

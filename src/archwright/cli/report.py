@@ -17,7 +17,7 @@ def report(
         typer.Option(help="Where to write; by default report.html in the study's folder.", show_default=False),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.", show_default=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Write a study's report: one HTML file that needs no network, and its figures as PNG."""
     from archwright.report import write_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,18 +14,13 @@ def reproduce(
         str,
         typer.Argument(help="lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume or dmls-front."),
     ],
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where tables and raw files are; else $ARCHWRIGHT_DATA, then the user's cache.", show_default=False
-        ),
-    ] = None,
+    data_dir: common.DataDir = None,
     runs: Annotated[
         int | None, typer.Option(help="Runs of each searcher; as published by default.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Run a published table of results on the benchmark tables at hand, and print ours beside the published figures."""
     from archwright.arena.published import PUBLISHED, reproduce

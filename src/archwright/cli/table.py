@@ -11,13 +11,6 @@ from archwright.cli import common
 from archwright.errors import SettingsError, TableError
 
 app = typer.Typer(help="Benchmark tables: import them, look into them.", no_args_is_help=True)
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Where tables and raw files are; else $ARCHWRIGHT_DATA, then the user's cache.", show_default=False
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command("import")
@@ -65,8 +58,8 @@ def import_(
     curves: Annotated[
         bool, typer.Option("--curves", help="For NATS-Bench: also what is known after every epoch.")
     ] = False,
-    data_dir: DataDir = None,
-    json: Json = False,
+    data_dir: common.DataDir = None,
+    json: common.Json = False,
 ) -> None:
     """Make a table's file from a published benchmark's raw files or from any CSV."""
     from archwright.families import get_family
@@ -139,7 +132,7 @@ def make(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the table.", show_default=False)] = None,
-    json: Json = False,
+    json: common.Json = False,
 ) -> None:
     """Make a table by training a whole space, or a sample of it. The same command again goes on after an interruption."""
     from archwright.data import load_data
@@ -172,8 +165,8 @@ def make(
 @app.command("show")
 def show(
     table: Annotated[str, typer.Argument(help="A table's name or file.")],
-    data_dir: DataDir = None,
-    json: Json = False,
+    data_dir: common.DataDir = None,
+    json: common.Json = False,
 ) -> None:
     """What a table holds: data sets, metrics, epochs, seeds, optimum."""
     from archwright.tables import find_table
@@ -191,15 +184,24 @@ def _print(facts: dict[str, object], json: bool) -> None:
     columns: list[dict[str, object]] = facts["columns"]  # type: ignore[assignment]
     rows = [
         [
-            str(c["dataset"]) or "-", str(c["metric"]), str(c["direction"]), ", ".join(map(str, c["epochs"])) or "-",  # type: ignore[call-overload]
+            str(c["dataset"]) or "-", str(c["metric"]), str(c["direction"])[:3], _ranges(c["epochs"]),  # type: ignore[arg-type]
             str(c["seeds"]), str(c["missing"]), common.number(c["best"], 6), common.number(c["median"], 6),  # type: ignore[arg-type]
         ]
         for c in columns
     ]  # fmt: skip
-    console.print(
-        common.table("", ["data set", "metric", "direction", "epochs", "seeds", "missing", "best", "median"], rows)
-    )
+    console.print(common.table("", ["data set", "metric", "to", "epochs", "seeds", "missing", "best", "median"], rows))
     for name, text in facts["provenance"].items():  # type: ignore[attr-defined]
         console.print(f"{name}: {text if len(text) <= 160 else text[:159] + '…'}", soft_wrap=True)
     if "file" in facts:
         console.print(f"file: {facts['file']}", soft_wrap=True)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """``1-8, 20``: runs of whole numbers by their ends."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts) or "-"
