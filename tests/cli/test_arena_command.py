@@ -40,6 +40,14 @@ def test_arena_prints_one_json_object(archwright, table):
     assert Path(said["files"]["html"]).is_file()
 
 
+def test_without_a_table_it_takes_the_one_that_comes_with_the_package(archwright):
+    done = archwright("arena", "--runs", 2, "--budget", 30, "--json")
+    assert done.code == 0, done.err
+    assert done.json["table"] == "nasbench201-digits-fast"
+    assert [r["searcher"] for r in done.json["results"]] == ["random", "rea", "ls", "lspon"]
+    assert Path(done.json["files"]["curves"]).is_file()
+
+
 def test_a_partial_training_is_a_part_of_a_full_one(archwright, table):
     done = archwright("arena", table, "-s", "ls", "--runs", 4, "--budget", 100, "--json", "--signal", "val_accuracy@2")
     assert done.code == 0, done.err

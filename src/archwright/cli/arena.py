@@ -14,7 +14,7 @@ from archwright.errors import SettingsError
 def arena(
     table: Annotated[
         str, typer.Argument(help="A table's name (archwright list tables) or its file.")
-    ] = "nasbench201-digits",
+    ] = "nasbench201-digits-fast",
     dataset: Annotated[
         str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
     ] = None,

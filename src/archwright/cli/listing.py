@@ -90,8 +90,11 @@ def _training() -> list[dict[str, Any]]:
 
 def _tables() -> list[dict[str, Any]]:
     from archwright.tables import KNOWN, data_folders
-    from archwright.tables.known import SUFFIX
+    from archwright.tables.known import SHIPPED, SUFFIX
 
+    shipped = [
+        {"name": f.name.removesuffix(SUFFIX), "summary": "comes with Archwright"} for f in SHIPPED.glob(f"*{SUFFIX}")
+    ]
     here = [f for folder in data_folders() if folder.is_dir() for f in sorted(folder.glob(f"*{SUFFIX}"))]
     own = [{"name": f.name.removesuffix(SUFFIX), "summary": str(f)} for f in here]
-    return own + [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
+    return shipped + own + [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
