@@ -172,6 +172,7 @@ class LSPON(LocalSearch):
         self.model = _make(model, seed)
         self._losses: dict[Architecture, float] = {}
         self._violations: dict[Architecture, float] = {}
+        self._broken = False
         self._stale = True
 
     def observe(self, architecture: Architecture, value: Worth) -> None:
@@ -180,6 +181,7 @@ class LSPON(LocalSearch):
             self.model.add(self.space.encode([architecture], "one_hot")[0])
         self._losses[architecture] = -value[1] if value[0] == 0 else np.inf
         self._violations[architecture] = -value[0]
+        self._broken = self._broken or value[0] != 0
         self._stale = True
         super().observe(architecture, value)
 
@@ -196,11 +198,11 @@ class LSPON(LocalSearch):
 
     def _targets(self) -> Matrix:
         losses = np.fromiter(self._losses.values(), float)
-        violations = np.fromiter(self._violations.values(), float)
         if self.target == "value":
             finite = losses[np.isfinite(losses)]
             return np.where(np.isfinite(losses), losses, finite.max() if len(finite) else 0.0)
-        if violations.any():
+        if self._broken:
+            violations = np.fromiter(self._violations.values(), float)
             losses = np.where(violations > 0, len(losses) + violations, normalised_ranks(losses))
         return normalised_ranks(losses)
 
