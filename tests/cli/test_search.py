@@ -256,11 +256,11 @@ def test_interrupt_ends_cleanly_and_can_be_continued(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not ((tmp_path / "s" / "study.db").is_file() and stored(tmp_path / "s")):
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "stopped by the user" in out
     assert "continue with: archwright search cnn" in out
