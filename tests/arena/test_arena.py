@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,10 @@ def test_local_search_beats_random_search_on_a_published_table(shared_data):
     test = next(t for t in found.result["tests"] if t["measure"] == "to_optimum" and t["test"] == "wilcoxon")
     assert test["p_holm"] < 1e-3
     assert test["effect"] > 0.8
+
+
+@pytest.mark.parametrize("name", ["nasbench201-digits-fast", "toy"])
+def test_a_problem_reaches_processes_that_are_started_anew(name):
+    table = toy() if name == "toy" else find_table(name)
+    asked = Problem(table, "digits", (default_signal(table, "digits"),), default_signal(table, "digits"))
+    assert run(asked, LS, 20, 0).rows.tolist() == run(pickle.loads(pickle.dumps(asked)), LS, 20, 0).rows.tolist()

@@ -113,4 +113,4 @@ def test_every_writing_is_found(table):
     for architecture in [problem.space.sample(rng) for _ in range(10)]:
         with torch.device("meta"):
             network = FAMILY.build(architecture, (3, 32, 32), 10)
-        assert sum(p.numel() for p in network.parameters()) == params[problem.rows(architecture)]
+        assert sum(p.numel() for p in network.parameters()) == params[problem.space.row(architecture)]

@@ -66,7 +66,7 @@ def test_conditional_integer_and_real_parameters_and_many_evaluations():
     assert max(value[1] for value in searcher.known.values()) > 3.9
 
 
-def test_what_is_out_is_taken_into_account_and_nothing_repeats():
+def test_a_batch_asks_for_different_architectures():
     searcher = make_searcher("ls-gp", toy_space(), GOAL, seed=0)
     for architecture in trajectory(make_searcher("random", toy_space(), GOAL, seed=0), 12):
         searcher.tell(architecture, additive(architecture))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conflict import GOAL, SPACE, evaluate, explore
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,23 +15,6 @@ from archwright.searchers.moead import lattice
 from archwright.space import Choice, Integer, Real, Space
 from archwright.testing.searchers import GOAL as ONE
 from archwright.testing.searchers import SearcherContract
-
-GOAL = Goal((Objective("a", "minimize"), Objective("b", "minimize")))
-SPACE = Space({f"x{i}": Choice(0, 1, 2) for i in range(6)})
-
-
-def evaluate(architecture):
-    """Two objectives in conflict, with a front of many vectors."""
-    x = np.array(list(architecture.values()))
-    return Evaluation(
-        {"a": float((x * [1, 2, 3, 4, 5, 6]).sum()), "b": float(((2 - x) ** 2 * [6, 5, 4, 3, 2, 1]).sum())}
-    )
-
-
-def explore(searcher, n, answer=evaluate):
-    while len(searcher.known) < n and (proposals := searcher.ask(1)):
-        searcher.tell(proposals[0], answer(proposals[0]))
-    return searcher
 
 
 @pytest.mark.parametrize("options", [{"population": 2, "neighbours": 2}, {"population": 50, "replace": 10}], ids=str)

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conflict import GOAL, SPACE, evaluate, explore
 from scipy import stats
 
 from archwright.arena import Entry, Problem, compete, read_signal
 from archwright.errors import SettingsError
-from archwright.evaluation import Evaluation, Goal, Objective
+from archwright.evaluation import Goal, Objective
 from archwright.searchers import DMLS, NSGA2, ScalarisedLS, dominates
 from archwright.space import Choice, Space
 from archwright.tables import find_table
 from archwright.testing.searchers import SearcherContract
-
-GOAL = Goal((Objective("a", "minimize"), Objective("b", "minimize")))
-SPACE = Space({f"x{i}": Choice(0, 1, 2) for i in range(6)})
-
-
-def evaluate(architecture):
-    """Two objectives in conflict, with a front of many vectors."""
-    x = np.array(list(architecture.values()))
-    return Evaluation(
-        {"a": float((x * [1, 2, 3, 4, 5, 6]).sum()), "b": float(((2 - x) ** 2 * [6, 5, 4, 3, 2, 1]).sum())}
-    )
-
-
-def explore(searcher, n=10_000):
-    while len(searcher.known) < n and (proposals := searcher.ask(1)):
-        searcher.tell(proposals[0], evaluate(proposals[0]))
-    return searcher
-
 
 VARIANTS = [
     {"accept": "dominates"},

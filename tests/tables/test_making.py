@@ -108,6 +108,14 @@ def test_more_seeds_are_added_to_a_table_whose_log_is_gone(tmp_path, digits):
         np.testing.assert_array_equal(more.column("digits", metric).values, whole.column("digits", metric).values)
 
 
+def test_seeds_that_a_table_has_are_not_lost(tmp_path, digits):
+    make_table(family(4, 8), digits, tmp_path / "t.npz", training=TRAINING, seeds=2)
+    (tmp_path / "t.npz.trainings.jsonl").unlink()
+    with pytest.raises(TableError, match="has 2 seeds, which would be lost"):
+        make_table(family(4, 8), digits, tmp_path / "t.npz", training=TRAINING, seeds=1)
+    assert load_table(tmp_path / "t.npz").column("digits", "val_loss").seeds == (0, 1)
+
+
 @pytest.mark.parametrize("change", [{"training": Training(epochs=3)}, {"family": family(4, 8, 16)}])
 def test_a_table_of_another_call_is_not_added_to(tmp_path, digits, change):
     make_table(family(4, 8), digits, tmp_path / "t.npz", training=TRAINING, seeds=1)

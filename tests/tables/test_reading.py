@@ -159,6 +159,8 @@ def test_nasbench201_has_the_published_figures(shared_data):
     weights = table.column("cifar10", "params").at()
     assert (weights.min(), weights.max()) == (73_306, 1_531_546)
     assert table.column("cifar10", "pixel3_latency_ms").at()[0] == pytest.approx(3.60585)
+    assert sum(m.endswith("_help_latency_ms") for m in table.metrics("cifar10")) == 27
+    assert table.column("cifar10", "raspi4_help_latency_ms").at()[1] == pytest.approx(54.777397)
 
 
 def test_nasbench_macro_has_the_published_figures(shared_data):

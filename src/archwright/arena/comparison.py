@@ -126,12 +126,8 @@ class Comparison:
     @property
     def equivalents(self) -> float:
         """Full trainings that one evaluation stands for: epochs behind the dearest signal, of the table's longest."""
-        shares = [1.0]
-        for signal in self.problem.signals:
-            epochs = self.problem.column(signal).epochs
-            if signal.epoch is not None and epochs:
-                shares.append(signal.epoch / epochs[-1])
-        return max(shares[1:], default=1.0)
+        trained = [s for s in self.problem.signals if s.epoch is not None]
+        return max((s.epoch / self.problem.column(s).epochs[-1] for s in trained if s.epoch), default=1.0)
 
     def _in_equivalents(self, evaluations: statistics.Matrix) -> float | None:
         return float(evaluations.mean()) * self.equivalents if len(evaluations) else None

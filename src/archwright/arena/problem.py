@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -94,6 +94,10 @@ class TableSpace(Space):
         self._table = table
         self._near: dict[Architecture, list[Architecture]] = {}
         self._encoded: dict[str, NDArray[np.float64]] = {}
+
+    def row(self, architecture: Architecture) -> int:
+        """The row that answers for an architecture of this space."""
+        return self._table.rows[architecture]
 
     def neighbours(
         self, architecture: Architecture, rng: np.random.Generator | None = None, *, ordered: str = "all"
@@ -191,7 +195,16 @@ class WritingsSpace(Space):
 
     def __init__(self, table: Table) -> None:
         self.__dict__.update(table.space.__dict__)
+        self._table = table
+        self._row: dict[Architecture, int] = {}
         self._near: dict[Architecture, list[Architecture]] = {}
+
+    def row(self, architecture: Architecture) -> int:
+        """The row that answers for an architecture of this space."""
+        found = self._row.get(architecture)
+        if found is None:
+            found = self._row[architecture] = cast(int, self._table.row_of(architecture))
+        return found
 
     def neighbours(
         self, architecture: Architecture, rng: np.random.Generator | None = None, *, ordered: str = "all"
@@ -228,34 +241,16 @@ class Problem:
                 raise TableError(f"table {self.table.name} has no value of {signal} on {self.dataset}")
 
     @cached_property
-    def space(self) -> Space:
+    def space(self) -> TableSpace | WritingsSpace:
         """The table's space, or that part of it which the table has."""
-        if self.table.has_networks_once and self.table.is_whole:
-            return WritingsSpace(self.table)
-        return TableSpace(self.table) if self.table.is_whole else PartialSpace(self.table)
+        if not self.table.is_whole:
+            return PartialSpace(self.table)
+        return TableSpace(self.table) if self.table.identify is None else WritingsSpace(self.table)
 
     @cached_property
     def goal(self) -> Goal:
         """The objectives."""
         return Goal(tuple(Objective(s.metric, s.direction) for s in self.signals))
-
-    @cached_property
-    def rows(self) -> Callable[[Architecture], int]:
-        """The row that answers for an architecture of :attr:`space`."""
-        if not isinstance(self.space, WritingsSpace):
-            return self.table.rows.__getitem__
-        known: dict[Architecture, int] = {}
-
-        def row(architecture: Architecture) -> int:
-            found = known.get(architecture)
-            if found is None:
-                found = known[architecture] = cast(int, self.table.row_of(architecture))
-            return found
-
-        return row
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "rows"}
 
     def column(self, signal: Signal) -> Column:
         """Where a signal comes from."""

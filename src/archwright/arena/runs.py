@@ -58,7 +58,7 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
     started = time.perf_counter()
     searcher = make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
     answers = problem.evaluations_of_run(seed)
-    row_of = problem.rows
+    row_of = problem.space.row
     rows: list[int] = []
     seen: set[int] = set()
     repeats = 0

@@ -97,8 +97,5 @@ def _tables() -> list[dict[str, Any]]:
     ]
     here = [f for folder in data_folders() if folder.is_dir() for f in sorted(folder.glob(f"*{SUFFIX}"))]
     own = [{"name": f.name.removesuffix(SUFFIX), "summary": str(f)} for f in here]
-    return (
-        shipped
-        + own
-        + [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
-    )
+    published = [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
+    return shipped + own + published

@@ -66,6 +66,17 @@ class Family:
         return self.canonical(architecture) if self.canonical is not None else architecture.key
 
 
+def check_counts(family: str, **counts: object) -> None:
+    """Refuse options of a family that are no whole numbers of at least 1.
+
+    Raises:
+        FamilyError: the first one that is none.
+    """
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise FamilyError(f"{family}: {name} must be a whole number of at least 1, not {value!r}")
+
+
 def needs_images(name: str, smallest: int) -> Callable[[tuple[int, ...]], None]:
     """A ``check_shape`` for families of images with at least ``smallest`` pixels a side."""
 

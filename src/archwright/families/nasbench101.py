@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from archwright.errors import FamilyError
-from archwright.families.base import Family, needs_images
+from archwright.families.base import Family, check_counts, needs_images
 from archwright.space import Architecture, Cell, Genotype, Space
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def nasbench101(channels: int = 128, cells: int = 3, stacks: int = 3) -> Family:
     Raises:
         FamilyError: a number below 1.
     """
-    for name, value in (("channels", channels), ("cells", cells), ("stacks", stacks)):
-        if not isinstance(value, int) or value < 1:
-            raise FamilyError(f"nasbench101: {name} must be a whole number of at least 1, not {value!r}")
+    check_counts("nasbench101", channels=channels, cells=cells, stacks=stacks)
 
     def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         return _network(architecture, input_shape[0], num_classes, channels, cells, stacks)

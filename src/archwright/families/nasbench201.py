@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from archwright.errors import FamilyError
-from archwright.families.base import Family, needs_images
+from archwright.families.base import Family, check_counts, needs_images
 from archwright.space import Architecture, Cell, Genotype, Space
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def nasbench201(channels: int = 16, cells: int = 5, stages: int = 3) -> Family:
     Raises:
         FamilyError: a number below 1.
     """
-    for name, value in (("channels", channels), ("cells", cells), ("stages", stages)):
-        if not isinstance(value, int) or value < 1:
-            raise FamilyError(f"nasbench201: {name} must be a whole number of at least 1, not {value!r}")
+    check_counts("nasbench201", channels=channels, cells=cells, stages=stages)
 
     def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         return _network(architecture, input_shape[0], num_classes, channels, cells, stages)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal
-from archwright.searchers.base import Searcher, Worth
+from archwright.searchers.base import Searcher
 from archwright.space import Architecture, Space
 
 Matrix = NDArray[np.float64]
@@ -66,14 +66,7 @@ class Bananas(Searcher):
         epochs: int = 150,
     ) -> None:
         super().__init__(space, goal, seed=seed)
-        numbers = {
-            "initial": initial,
-            "batch": batch,
-            "members": members,
-            "layers": layers,
-            "width": width,
-            "epochs": epochs,
-        }
+        numbers = dict(initial=initial, batch=batch, members=members, layers=layers, width=width, epochs=epochs)  # noqa: C408
         for name, value in numbers.items():
             if value < 1:
                 raise SettingsError(f"{name} must be at least 1, not {value}")
@@ -86,7 +79,6 @@ class Bananas(Searcher):
             raise SettingsError(f"encoding={encoding} is of cell graphs, and this space has none; use one_hot")
         self.initial, self.batch, self.cutoff, self.acquisition = initial, batch, cutoff, acquisition
         self.members, self.layers, self.width, self.epochs = members, layers, width, epochs
-        self.seed = seed
         self._queue: list[Architecture] = []
 
     def propose(self) -> Architecture | None:
@@ -97,28 +89,23 @@ class Bananas(Searcher):
             candidate = self._queue.pop(0)
             if self.is_new(candidate):
                 return candidate
-        if self.pending and not self._values():
-            return None
         candidates = self._candidates()
         if not candidates:
             return self.fresh(self.rng)
-        worth_it = self._acquire(self._predict(candidates))
-        self._queue = [candidates[i] for i in np.argsort(-worth_it, kind="stable")[: self.batch]]
+        promise = self._acquire(self._predict(candidates))
+        self._queue = [candidates[i] for i in np.argsort(-promise, kind="stable")[: self.batch]]
         return self._queue.pop(0)
-
-    def _values(self) -> dict[Architecture, float]:
-        return {a: w[1] for a, w in self.known.items() if _is_number(w)}
 
     def _candidates(self) -> list[Architecture]:
         best = sorted(self.known, key=lambda a: self.known[a], reverse=True)[:PARENTS]
         found: dict[Architecture, None] = {}
         for parent in best:
             for _ in range(TRIES):
-                if len(found) >= CANDIDATES:
-                    break
                 child = self.space.mutate(parent, self.rng)
                 if self.is_new(child):
                     found[child] = None
+                if len(found) == CANDIDATES:
+                    return list(found)
         return list(found)
 
     def _encode(self, architectures: list[Architecture]) -> Matrix:
@@ -127,9 +114,9 @@ class Bananas(Searcher):
 
     def _predict(self, candidates: list[Architecture]) -> Matrix:
         """``members x candidates``, in deviations from the mean of what is known."""
-        values = self._values()
-        worst = min(values.values(), default=0.0)
-        targets = np.array([values.get(a, worst) for a in self.known])
+        values = [w[1] if w[0] == 0 else -np.inf for w in self.known.values()]
+        worst = min(filter(np.isfinite, values), default=0.0)
+        targets = np.array([v if np.isfinite(v) else worst for v in values])
         scaled = (targets - targets.mean()) / (float(targets.std()) or 1.0)
         seed = int(self.rng.integers(2**31))
         return fit_and_predict(
@@ -144,10 +131,6 @@ class Bananas(Searcher):
         if self.acquisition == "ts":
             return np.asarray(predicted[int(self.rng.integers(len(predicted)))])
         return np.asarray(mean + 0.5 * std if self.acquisition == "ucb" else mean)
-
-
-def _is_number(value: Worth) -> bool:
-    return value[0] == 0 and bool(np.isfinite(value[1]))
 
 
 def fit_and_predict(

@@ -91,7 +91,8 @@ class LSGP(Searcher):
         done = len(self.known) + len(self.pending)
         if done < self.initial or not self.known:
             return self.fresh(self.starts)
-        if done >= self._chosen_at + EVERY:
+        due = done >= self._chosen_at + EVERY
+        if due:
             self._drawn = self.space.sample(self.rng, self.pool) if self.pool else []
         candidates = self._candidates()
         if not candidates:
@@ -100,7 +101,7 @@ class LSGP(Searcher):
         targets = self._targets(members)
         index = np.array([self._place(a) for a in members])
         between = self._distances[:, index[:, None], index]
-        if done >= self._chosen_at + EVERY:
+        if due:
             shapes = COUNTING + PLAIN if self._sums.shape[1] else PLAIN
             self._shape, self._noise = _most_likely(between, targets, shapes)
             self._chosen_at = done
@@ -123,10 +124,9 @@ class LSGP(Searcher):
         return known + list(self.pending)
 
     def _targets(self, members: list[Architecture]) -> Matrix:
-        """Normalised ranks, 1 = best, with mean 0 and variance 1."""
+        """Ranks, higher is better, scaled to mean 0 and variance 1; 0 for what is still out."""
         worths: list[Worth] = [self.known[a] for a in members if a in self.known]
-        order = np.unique(np.array(worths), axis=0, return_inverse=True)[1].reshape(-1)
-        ranks = rankdata(order)
+        ranks = rankdata(np.unique(np.array(worths), axis=0, return_inverse=True)[1].reshape(-1))
         scale = float(ranks.std()) or 1.0
         return np.concatenate([(ranks - ranks.mean()) / scale, np.zeros(len(members) - len(worths))])
 

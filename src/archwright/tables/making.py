@@ -121,6 +121,11 @@ def make_table(
     made_by = {"data": json.dumps(data.description()), "training": json.dumps(settings.to_json())}
     if not log.found and out.is_file():
         _take_over(load_table(out), data.name, architectures, keys, made_by, log)
+        kept = 1 + max(seed for _, seed in log.found)
+        if kept > seeds:
+            raise TableError(
+                f"{out} has {kept} seeds, which would be lost; ask for as many, or write elsewhere with --out"
+            )
     wanted = [(key, seed) for seed in range(seeds) for key in dict.fromkeys(keys)]
     evaluator = CurveEvaluator(family, data, settings, device)
     evaluator._network.check()
@@ -171,7 +176,8 @@ def _take_over(
         )
     curves = [table.column(dataset, name if name.startswith("test_") else f"val_{name}").values for name in KEPT]
     seconds = table.column(dataset, "train_seconds").values
-    for key, row in dict(zip(reversed(keys), range(len(keys) - 1, -1, -1))).items():
+    first_row = {key: row for row, key in reversed(list(enumerate(keys)))}
+    for key, row in first_row.items():
         for seed in range(seconds.shape[2]):
             points = np.stack([values[row, :, seed] for values in curves], axis=1)
             failed = np.isnan(points).all()

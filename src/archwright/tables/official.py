@@ -12,7 +12,7 @@ import codecs
 import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +104,9 @@ def import_official(path: Path, *, name: str | None = None, curves: bool = False
     """
     meta = read_pickle(path / META if path.is_dir() else path)
     try:
-        texts = list(meta["meta_archs"])
-        results = _results(path, meta)
-        rows = sorted(results)
-        space, architectures, family = _space([texts[i] for i in rows])
-        columns = _columns([results[i] for i in rows], curves)
+        members, results = _results(path, meta)
+        space, architectures, family = _space([meta["meta_archs"][i] for i in members])
+        columns = _columns(len(members), results, curves)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TableError(
             f"{path} is not laid out as NATS-Bench is distributed: {type(error).__name__}: {error}"
@@ -123,13 +121,15 @@ def import_official(path: Path, *, name: str | None = None, curves: bool = False
     )
 
 
-def _results(path: Path, meta: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+def _results(path: Path, meta: Mapping[str, Any]) -> tuple[list[int], Iterator[Mapping[str, Any]]]:
+    """Which architectures there are, and what is known of each, read one at a time: whole they would fill the memory."""
     if not path.is_dir():
-        return {int(i): each for i, each in meta["arch2infos"].items()}
-    files = [f for f in path.glob("*.pickle.pbz2") if f.name != META]
+        known = meta["arch2infos"]
+        return sorted(known), (known[i] for i in sorted(known))
+    files = {int(f.name.split(".")[0]): f for f in path.glob("*.pickle.pbz2") if f.name != META}
     if not files:
         raise TableError(f"{path} has no results, only {META}")
-    return {int(f.name.split(".")[0]): read_pickle(f) for f in files}
+    return sorted(files), (read_pickle(files[i]) for i in sorted(files))
 
 
 def _space(texts: Sequence[str]) -> tuple[Space, list[Architecture], dict[str, Any] | None]:
@@ -148,30 +148,31 @@ class _Values:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.found: dict[tuple[str, str, Direction], dict[tuple[int, int, int], float]] = {}
+        self.found: dict[tuple[str, str], dict[tuple[int, int], NDArray[np.float64]]] = {}
 
     def add(self, dataset: str, metric: str, row: int, epoch: int, seed: int, value: Any) -> None:
-        """One value."""
-        smaller = "accuracy" not in metric
-        key: tuple[str, str, Direction] = (dataset, metric, "minimize" if smaller else "maximize")
-        self.found.setdefault(key, {})[row, epoch, seed] = float(value)
+        """One value; epoch 0 and seed 0 stand for none."""
+        trainings = self.found.setdefault((dataset, metric), {})
+        if (epoch, seed) not in trainings:
+            trainings[epoch, seed] = np.full(self.n, math.nan)
+        trainings[epoch, seed][row] = float(value)
 
     def columns(self) -> list[Column]:
-        """All of them; epoch 0 stands for none, and one seed needs no name."""
+        """All of them."""
         made = []
-        for (dataset, metric, way), values in self.found.items():
-            epochs = sorted({e for _, e, _ in values})
-            seeds = sorted({s for _, _, s in values})
-            block: NDArray[np.float64] = np.full((self.n, len(epochs), len(seeds)), math.nan)
-            for (row, epoch, seed), value in values.items():
-                block[row, epochs.index(epoch), seeds.index(seed)] = value
-            has_epochs = () if epochs == [0] else tuple(epochs)
-            made.append(Column(dataset, metric, way, block, has_epochs, () if seeds == [0] else tuple(seeds)))
+        for (dataset, metric), trainings in self.found.items():
+            epochs, seeds = (sorted(set(names)) for names in zip(*trainings))
+            nothing = np.full(self.n, math.nan)
+            values = np.stack(
+                [np.stack([trainings.get((e, s), nothing) for s in seeds], axis=1) for e in epochs], axis=1
+            )
+            way: Direction = "maximize" if "accuracy" in metric else "minimize"
+            made.append(Column(dataset, metric, way, values, tuple(filter(None, epochs)), tuple(filter(None, seeds))))
         return made
 
 
-def _columns(results: Sequence[Mapping[str, Any]], curves: bool) -> list[Column]:
-    values = _Values(len(results))
+def _columns(n: int, results: Iterable[Mapping[str, Any]], curves: bool) -> list[Column]:
+    values = _Values(n)
     for row, by_length in enumerate(results):
         for length, infos in by_length.items():
             for (training_set, seed), result in infos["all_results"].items():

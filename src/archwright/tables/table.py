@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -168,37 +168,31 @@ class Table:
     @cached_property
     def is_whole(self) -> bool:
         """Whether every architecture of the space is there, or every network where many are one."""
-        known = self._known_family
-        if known is not None and known.identities is not None:
-            return len(self) == known.networks
+        family = _own_family(self.family)
+        if family is not None and family.identities is not None:
+            return len(self) == family.networks
         return self.space.size == len(self)
 
     @cached_property
-    def _known_family(self) -> Family | None:
-        from archwright.families import CATALOGUE, get_family
-
-        spec = self.family
-        return get_family(spec["name"], **spec["options"]) if spec and spec["name"] in CATALOGUE else None
+    def identify(self) -> Callable[[NDArray[np.int64]], NDArray[np.int64]] | None:
+        """Where a row stands for all writings of a network: codes to numbers that are equal for equal networks."""
+        family = _own_family(self.family)
+        return family.identities if family is not None else None
 
     @cached_property
-    def _identities(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """In ascending order, and the row of each."""
-        identities = self._known_family.identities  # type: ignore[union-attr]
-        found = identities(self.codes)  # type: ignore[misc]
+    def _numbered(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of all rows in ascending order, and the row of each."""
+        assert self.identify is not None
+        found = self.identify(self.codes)
         order = np.argsort(found)
         return found[order], order
 
-    @property
-    def has_networks_once(self) -> bool:
-        """Whether a row stands for all writings of a network."""
-        return self._known_family is not None and self._known_family.identities is not None
-
     def row_of(self, architecture: Architecture) -> int | None:
         """The row of an architecture, or of another writing of its network; ``None`` if the table lacks it."""
-        if not self.has_networks_once:
+        if self.identify is None:
             return self.rows.get(architecture)
-        ordered, rows = self._identities
-        number = self._known_family.identities(self.space.codes([architecture]))[0]  # type: ignore[union-attr,misc]
+        ordered, rows = self._numbered
+        number = self.identify(self.space.codes([architecture]))[0]
         at = int(np.searchsorted(ordered, number))
         return int(rows[at]) if at < len(ordered) and ordered[at] == number else None
 
@@ -351,12 +345,15 @@ def load_table(path: str | Path) -> Table:
 
 def _space(header: Mapping[str, Any]) -> Space:
     """A family's own space, which has its constraints, or the one that is written down."""
-    if header["family"] is not None:
-        from archwright.families import CATALOGUE, get_family
+    family = _own_family(header["family"])
+    return family.space if family is not None else Space.from_json(header["space"])
 
-        if header["family"]["name"] in CATALOGUE:
-            return get_family(header["family"]["name"], **header["family"]["options"]).space
-    return Space.from_json(header["space"])
+
+def _own_family(spec: Mapping[str, Any] | None) -> Family | None:
+    """The family of ``{"name", "options"}``, if it is of the catalogue."""
+    from archwright.families import CATALOGUE, get_family
+
+    return get_family(spec["name"], **spec["options"]) if spec is not None and spec["name"] in CATALOGUE else None
 
 
 def _compact(values: Floats) -> Floats:
