@@ -107,6 +107,8 @@ def test_a_csv_becomes_a_table_and_is_shown(archwright):
             "COLUMN=VALUE",
         ),
         (["show", "gone.table.npz"], "there is no table gone.table.npz"),
+        (["import", "mine.csv", "--curves"], "--curves is for NATS-Bench"),
+        (["import", "gone.pickle.pbz2"], "there is no file gone.pickle.pbz2"),
     ],
 )
 def test_table_refuses_in_one_line(archwright, words, message):

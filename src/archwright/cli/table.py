@@ -67,9 +67,12 @@ def import_(
     from archwright.tables.known import SUFFIX
     from archwright.tables.official import import_official, is_official
 
+    official = source not in KNOWN and is_official(Path(source))
+    if curves and not official:
+        raise SettingsError("--curves is for NATS-Bench as it is distributed; CSV columns have their epochs in --metric")
     if source in KNOWN:
         made = find_table(source, data_dir)
-    elif is_official(Path(source)):
+    elif official:
         made = import_official(Path(source), name=name, curves=curves)
     else:
         if not source.endswith((".csv", ".csv.gz")):
