@@ -69,7 +69,9 @@ def import_(
 
     official = source not in KNOWN and is_official(Path(source))
     if curves and not official:
-        raise SettingsError("--curves is for NATS-Bench as it is distributed; CSV columns have their epochs in --metric")
+        raise SettingsError(
+            "--curves is for NATS-Bench as it is distributed; CSV columns have their epochs in --metric"
+        )
     if source in KNOWN:
         made = find_table(source, data_dir)
     elif official:
