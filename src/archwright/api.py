@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluation import Bound, Evaluation, Goal, Objective
 from archwright.families import Family, family_from, family_spec, get_family
-from archwright.searchers import make_searcher, searcher_options
+from archwright.searchers import SEARCHERS, make_searcher, searcher_options
 from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation
 from archwright.study.executors import Evaluator, Executor, InProcess, Processes
@@ -157,10 +158,14 @@ def make_goal(
 
 @dataclass
 class FunctionEvaluator:
-    """Evaluates with a function of the user's: ``function(architecture)`` gives a number or metrics by name."""
+    """Evaluates with a function of the user's: ``function(architecture)`` gives a number or metrics by name.
 
-    function: Callable[[Architecture], float | Mapping[str, float]]
+    Where ``full`` is given it is called as ``function(architecture, fidelity=amount)``, ``full`` for a full evaluation.
+    """
+
+    function: Callable[..., float | Mapping[str, float]]
     metric: str
+    full: float | None = None
 
     def __call__(
         self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: Any = None
@@ -170,13 +175,15 @@ class FunctionEvaluator:
 
         started = time.perf_counter()
         try:
-            value = self.function(architecture)
+            more = {} if self.full is None else {"fidelity": fidelity * self.full}
+            value = self.function(architecture, **more)
             metrics = dict(value) if isinstance(value, Mapping) else {self.metric: value}
             metrics = {str(name): float(number) for name, number in metrics.items()}
         except Exception as error:
             reason = f"the evaluation raised {type(error).__name__}: {error}".split("\n")[0]
-            return Evaluation(status="failed", reason=reason, cost=1.0, seconds=time.perf_counter() - started)
-        return Evaluation(metrics, cost=1.0, seconds=time.perf_counter() - started)
+            spent = time.perf_counter() - started
+            return Evaluation(status="failed", reason=reason, fidelity=fidelity, cost=fidelity, seconds=spent)
+        return Evaluation(metrics, fidelity=fidelity, cost=fidelity, seconds=time.perf_counter() - started)
 
 
 def search(
@@ -187,7 +194,8 @@ def search(
     objectives: str | Sequence[str] | Mapping[str, str] | Goal = "accuracy",
     at_most: Mapping[str, float] | None = None,
     at_least: Mapping[str, float] | None = None,
-    evaluate: Callable[[Architecture], float | Mapping[str, float]] | None = None,
+    evaluate: Callable[..., float | Mapping[str, float]] | None = None,
+    fidelities: Sequence[float] | None = None,
     searcher: str = DEFAULT_SEARCHER,
     searcher_options: Mapping[str, Any] | None = None,
     budget: int | Budget = 50,
@@ -221,8 +229,12 @@ def search(
             It is split with a seed of its own, so that searches with other seeds share their test images.
         objectives, at_most, at_least: see :func:`make_goal`.
         evaluate: your own evaluation, instead of training on ``data``: ``architecture -> number or metrics``.
+        fidelities: for searchers of several fidelities, such as ``hyperband``: what an evaluation may have, ascending,
+            the last is a full one. Epochs, by default all up to ``epochs``; for ``evaluate`` any amounts, which it then
+            gets as ``evaluate(architecture, fidelity=amount)``.
         searcher, searcher_options: by name; see ``archwright list searchers``.
-        budget: number of evaluations, or a :class:`~archwright.study.Budget`.
+        budget: number of evaluations, or a :class:`~archwright.study.Budget`. A number counts short evaluations by
+            their share.
         epochs: of each training in the search (a shorthand for ``training={"epochs": ...}``).
         training: how networks are trained, see :class:`~archwright.evaluate.Training`.
         study: folder to keep the study in; without one it is kept in memory and nothing is exported.
@@ -245,14 +257,19 @@ def search(
     """
     from archwright.study.final import FinalSettings
 
-    budget = budget if isinstance(budget, Budget) else Budget(evaluations=budget)
+    budget = budget if isinstance(budget, Budget) else make_budget(searcher, budget)
     if workers < 0:
         raise SettingsError(f"workers must be 0 or more, not {workers}")
     if threads is not None and threads < 1:
         raise SettingsError(f"threads must be at least 1, not {threads}")
     goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=evaluate is not None)
     family = _family(space, build, evaluate)
-    evaluator, described = _evaluator(family, data, goal, evaluate, training, epochs, device, repeats, time_limit)
+    amounts = _amounts(searcher, fidelities, epochs, evaluate, stop_early)
+    if amounts and evaluate is None:
+        epochs = int(amounts[-1])
+    evaluator, described = _evaluator(
+        family, data, goal, evaluate, training, epochs, device, repeats, time_limit, amounts
+    )
     job = _Job(
         family=family,
         goal=goal,
@@ -267,6 +284,7 @@ def search(
         stop_early=stop_early,
         searcher=searcher,
         searcher_options=dict(searcher_options or {}),
+        fidelities=_shares(described.get("fidelities", [1])),
         replicate=replicate,
         final=final or FinalSettings(),
         watcher=watcher or Silent(),
@@ -301,6 +319,7 @@ class _Job:
     stop_early: bool
     searcher: str
     searcher_options: dict[str, Any]
+    fidelities: tuple[float, ...]
     replicate: bool
     final: FinalSettings
     watcher: Watcher
@@ -309,7 +328,14 @@ class _Job:
     def run(self, described: Mapping[str, Any], given: list[Architecture]) -> Result:
         asked = self._settings(described)
         conversation = Conversation(
-            make_searcher(self.searcher, self.family.space, self.goal, seed=self.seed, **self.searcher_options),
+            make_searcher(
+                self.searcher,
+                self.family.space,
+                self.goal,
+                seed=self.seed,
+                fidelities=self.fidelities,
+                **self.searcher_options,
+            ),
             self.family.key,
             given,
             replicate=self.replicate,
@@ -330,6 +356,7 @@ class _Job:
                 executor=executor,
                 budget=self.budget,
                 seed=self.seed,
+                fidelities=self.fidelities,
                 repeats=int(described.get("repeats", 1)),
                 early_stopping=self._early_stopping(),
                 watcher=self.watcher,
@@ -499,6 +526,57 @@ def _no_network(*_: Any) -> nn.Module:
     raise SettingsError("this space has no build function")
 
 
+def make_budget(
+    searcher: str, evaluations: int | None, equivalents: float | None = None, seconds: float | None = None
+) -> Budget:
+    """A budget in which a searcher's short evaluations count by their share.
+
+    Raises:
+        SettingsError: an unknown searcher, no limit, or one that is not positive.
+    """
+    searcher_options(searcher)
+    if SEARCHERS[searcher].several_fidelities and evaluations is not None:
+        equivalents = min(float(evaluations), math.inf if equivalents is None else equivalents)
+        evaluations = None
+    return Budget(evaluations, equivalents, seconds)
+
+
+def _amounts(
+    searcher: str, fidelities: Sequence[float] | None, epochs: int | None, evaluate: Any, stop_early: bool
+) -> Sequence[float] | None:
+    """What the user says of fidelities, checked; empty for all epochs, ``None`` for a searcher that has no use for them.
+
+    Raises:
+        SettingsError: they do not go with the searcher, the epochs or the evaluation.
+    """
+    searcher_options(searcher)
+    several = SEARCHERS[searcher].several_fidelities
+    if not several and fidelities is not None:
+        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.several_fidelities)
+        raise SettingsError(f"{searcher} evaluates everything in full; for fidelities take one of {able}")
+    if several and stop_early:
+        raise SettingsError(f"{searcher} decides itself what is trained on; leave out stopping early")
+    if several and evaluate is not None and fidelities is None:
+        raise SettingsError(
+            f"{searcher} needs fidelities=(small, ..., full), and evaluate(architecture, fidelity=...) that heeds them"
+        )
+    if not several:
+        return None
+    if fidelities is None:
+        return ()
+    if not fidelities or list(fidelities) != sorted(set(fidelities)) or not fidelities[0] > 0:
+        raise SettingsError(f"fidelities must be positive and ascending, not {list(fidelities)}")
+    if evaluate is None and any(amount != int(amount) for amount in fidelities):
+        raise SettingsError(f"fidelities are whole epochs, not {list(fidelities)}")
+    if evaluate is None and epochs not in (None, fidelities[-1]):
+        raise SettingsError(f"the last of the fidelities is a full training: {fidelities[-1]:g} epochs, not {epochs}")
+    return fidelities
+
+
+def _shares(amounts: Sequence[float]) -> tuple[float, ...]:
+    return tuple(amount / amounts[-1] for amount in amounts)
+
+
 def _evaluator(
     family: Family,
     data: Any,
@@ -509,11 +587,13 @@ def _evaluator(
     device: str,
     repeats: int,
     time_limit: float | None,
+    amounts: Sequence[float] | None,
 ) -> tuple[Evaluator, dict[str, Any]]:
     """The evaluator, and what it adds to the settings."""
     if evaluate is not None:
-        function = FunctionEvaluator(evaluate, goal.objectives[0].metric)
-        return function, {"data": None, "training": None, "function": getattr(evaluate, "__name__", "function")}
+        function = FunctionEvaluator(evaluate, goal.objectives[0].metric, amounts[-1] if amounts else None)
+        named: dict[str, Any] = {"data": None, "training": None, "function": getattr(evaluate, "__name__", "function")}
+        return function, named | ({"fidelities": list(amounts)} if amounts else {})
     if data is None:
         raise SettingsError("a search needs data= (a name, a path, arrays or a data set), or evaluate=")
     from archwright.data import load_data
@@ -530,6 +610,8 @@ def _evaluator(
         "training": settings.to_json(),
         "repeats": repeats,
     }
+    if amounts is not None:
+        described["fidelities"] = list(amounts or range(1, settings.epochs + 1))
     return evaluator, described
 
 

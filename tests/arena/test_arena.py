@@ -128,7 +128,7 @@ def test_a_random_seed_is_noise_of_its_own_for_each_run():
 
 def test_a_missing_value_is_a_failed_evaluation():
     p = problem(table=toy(missing=(3, 50)))
-    assert [e.status for e in p.evaluations].count("failed") == 2
+    assert [e.status for e in p.evaluations_of_run(0)].count("failed") == 2
     found = compete(p, [LS], runs=3, budget=125)
     assert found.result["results"][0]["to_optimum"]["reached"] == 3
 

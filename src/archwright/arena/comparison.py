@@ -23,7 +23,7 @@ class Comparison:
     Attributes:
         problem: what was searched.
         entries: who took part.
-        budget: evaluations per run, at most.
+        budget: full equivalents per run, at most; an evaluation at less than full fidelity counts its share.
         seed: of the first run; run ``i`` has ``seed + i``.
         runs: by label.
     """
@@ -39,9 +39,14 @@ class Comparison:
         """Whether there are several objectives."""
         return len(self.problem.signals) > 1
 
+    @property
+    def unit(self) -> str:
+        """What budgets count."""
+        return "evaluations" if len(self.problem.fidelities) == 1 else "full equivalents"
+
     @cached_property
     def checkpoints(self) -> list[int]:
-        """Numbers of evaluations at which the state is told."""
+        """Full equivalents at which the state is told."""
         return statistics.checkpoints(self.budget)
 
     @cached_property
@@ -51,7 +56,7 @@ class Comparison:
 
     @cached_property
     def to_optimum(self) -> dict[str, statistics.Matrix]:
-        """Evaluations to the optimum of the signal, by label; one objective."""
+        """Full equivalents to the optimum of the signal, by label; one objective."""
         return {label: statistics.to_optimum(self.problem, runs) for label, runs in self.runs.items()}
 
     @cached_property
@@ -74,6 +79,7 @@ class Comparison:
             "report": str(problem.report) if not self.several else None,
             "budget": self.budget,
             "equivalents_per_evaluation": self.equivalents,
+            "fidelities": list(self.problem.fidelities),
             "runs": len(next(iter(self.runs.values()))),
             "seed": self.seed,
             "checkpoints": self.checkpoints,
@@ -195,7 +201,8 @@ class Comparison:
         runs = self.runs[entry.label]
         return {
             "searcher": entry.label,
-            "evaluations": float(np.mean([len(r.rows) for r in runs])),
+            "evaluations": float(np.mean([len(r.rows) + r.short for r in runs])),
+            "short_evaluations": float(np.mean([r.short for r in runs])),
             "repeats": float(np.mean([r.repeats for r in runs])),
             "seconds": float(sum(r.seconds for r in runs)),
         }
@@ -218,7 +225,9 @@ def compete(
             a number that makes no sense (a budget beyond the table's size among them).
     """
     for entry in searchers:
-        make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
+        make_searcher(
+            entry.searcher, problem.space, problem.goal, seed=seed, fidelities=problem.fidelities, **entry.options
+        )
     for name, value in (("runs", runs), ("budget", budget), ("workers", workers)):
         if value < 1:
             raise SettingsError(f"{name} must be at least 1, not {value}")

@@ -38,7 +38,7 @@ def curves(comparison: Comparison) -> Figure:
     axes[1].set_yscale("log")
     for axis in axes:
         axis.set_xscale("log")
-        axis.set_xlabel("evaluations")
+        axis.set_xlabel(comparison.unit)
     axes[0].legend(loc="lower right")
     return figure
 
@@ -59,7 +59,7 @@ def _front_curves(comparison: Comparison) -> Figure:
             axis.plot(comparison.checkpoints, mean, color=colour, linewidth=2, marker="o", markersize=4, label=label)
             axis.fill_between(comparison.checkpoints, low, high, color=colour, alpha=0.2, linewidth=0)
         axis.set_xscale("log")
-        axis.set_xlabel("evaluations")
+        axis.set_xlabel(comparison.unit)
         axis.set_ylabel({"hypervolume": "hypervolume", "front_share": "share of the true front found"}[name])
     axes[0].axhline(comparison.result["optimum"]["hypervolume"], color=style.GREY, linewidth=1, linestyle="--")
     axes[1].legend(loc="upper left")
@@ -78,7 +78,7 @@ def reached(comparison: Comparison) -> Figure | None:
         axes[0].step(xs, share, where="post", color=colour, linewidth=2, label=label)
     axes[0].set_xscale("log")
     axes[0].set_ylim(0, 1.03)
-    axes[0].set_xlabel("evaluations")
+    axes[0].set_xlabel(comparison.unit)
     axes[0].set_ylabel("share of runs at the optimum")
     axes[0].legend(loc="upper left")
     return figure

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -81,6 +81,48 @@ def default_signal(table: Table, dataset: str) -> Signal:
         raise SettingsError(f"name a --signal; table {table.name} has {', '.join(table.metrics(dataset))} on {dataset}")
     longest = max(columns, key=lambda c: (-int(np.isnan(c.at()).sum()), c.epochs[-1] if c.epochs else 0))
     return Signal(longest.metric, longest.direction, longest.epochs[-1] if longest.epochs else None)
+
+
+def shares(
+    table: Table, dataset: str, signals: Sequence[Signal], epochs: Sequence[int] | None = None
+) -> tuple[float, ...]:
+    """The fidelities of a table: numbers of epochs for which all ``signals`` that are trained have values.
+
+    Args:
+        table, dataset, signals: what is searched; the longest training is that of the signals.
+        epochs: those wanted, ascending; all by default.
+
+    Raises:
+        SettingsError: ``epochs`` are not ascending or do not end with the signals' own, or signals of several lengths.
+        TableError: the table has no values after some of ``epochs``.
+    """
+    trained = [s for s in signals if s.epoch is not None]
+    full = {s.epoch for s in trained}
+    if len(full) > 1 and epochs:
+        raise SettingsError(f"fidelities need signals of one length; these have {_words(full)} epochs")
+    if len(full) != 1:
+        if epochs:
+            raise SettingsError("fidelities are epochs, and no signal is trained")
+        return (1.0,)
+    longest = cast(int, full.pop())
+    columns = [table.column(dataset, s.metric) for s in trained]
+    there = [e for e in columns[0].epochs if e <= longest and all(e in c.epochs for c in columns)]
+    if epochs is None:
+        return tuple(e / longest for e in there)
+    for epoch in epochs:
+        if epoch not in there:
+            raise TableError(
+                f"table {table.name} has no {signals[0].metric} after {epoch} epochs; it has {_words(there)}"
+            )
+    if list(epochs) != sorted(set(epochs)) or epochs[-1] != longest:
+        raise SettingsError(
+            f"fidelities must be ascending and end with the signal's {longest} epochs, not {_words(epochs)}"
+        )
+    return tuple(e / longest for e in epochs)
+
+
+def _words(numbers: Iterable[object]) -> str:
+    return ", ".join(str(n) for n in numbers)
 
 
 class TableSpace(Space):
@@ -227,6 +269,7 @@ class Problem:
         signals: what the searcher sees, one per objective.
         report: what its incumbent is judged by; only with one objective.
         given: rows of the table that every searcher is told before it starts (a trivial solution); they count.
+        fidelities: shares of a full evaluation that searchers may ask for, ascending, the last is 1.
     """
 
     table: Table
@@ -234,6 +277,7 @@ class Problem:
     signals: tuple[Signal, ...]
     report: Signal
     given: tuple[int, ...] = ()
+    fidelities: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         for signal in (*self.signals, self.report):
@@ -262,33 +306,42 @@ class Problem:
         return self.column(signal).at(signal.epoch, seed)  # type: ignore[arg-type]
 
     @cached_property
-    def evaluations(self) -> list[Evaluation]:
-        """The answer for each row, as long as no signal is random."""
-        return self._answers([self.values(s) for s in self.signals])
+    def _evaluations(self) -> dict[float, list[Evaluation]]:
+        """The answer for each row by fidelity, as far as they were needed and no signal is random."""
+        return {}
 
-    def evaluations_of_run(self, seed: int) -> list[Evaluation]:
-        """The answers that a run of this seed gets."""
-        if all(s.seed != "random" for s in self.signals):
-            return self.evaluations
+    def evaluations_of_run(self, seed: int, fidelity: float = 1.0) -> list[Evaluation]:
+        """The answer for each row that a run of this seed gets; at all fidelities it sees the same trainings."""
+        signals = self.at_fidelity(fidelity)
+        if all(s.seed != "random" for s in signals):
+            if fidelity not in self._evaluations:
+                self._evaluations[fidelity] = self._answers([self.values(s) for s in signals], fidelity)
+            return self._evaluations[fidelity]
         rng = np.random.default_rng([seed, 2])
         values = []
-        for signal in self.signals:
+        for signal in signals:
             column = self.column(signal)
             if signal.seed == "random":
                 each = [column.at(signal.epoch, s) for s in column.seeds]
                 values.append(np.stack(each)[rng.integers(len(each), size=len(self.table)), np.arange(len(self.table))])
             else:
                 values.append(self.values(signal))
-        return self._answers(values)
+        return self._answers(values, fidelity)
 
-    def _answers(self, values: list[NDArray[np.float64]]) -> list[Evaluation]:
+    def at_fidelity(self, fidelity: float) -> tuple[Signal, ...]:
+        """The signals after that share of their epochs; those that need no training stay."""
+        return tuple(s if s.epoch is None else replace(s, epoch=round(fidelity * s.epoch)) for s in self.signals)
+
+    def _answers(self, values: list[NDArray[np.float64]], fidelity: float = 1.0) -> list[Evaluation]:
         names = [s.metric for s in self.signals]
         answers = []
         for row in zip(*(v.tolist() for v in values)):
             if any(v != v for v in row):
-                answers.append(Evaluation(status="failed", reason="the table has no value", cost=1.0))
+                answers.append(
+                    Evaluation(status="failed", reason="the table has no value", fidelity=fidelity, cost=fidelity)
+                )
             else:
-                answers.append(Evaluation(dict(zip(names, row)), cost=1.0))
+                answers.append(Evaluation(dict(zip(names, row)), fidelity=fidelity, cost=fidelity))
         return answers
 
     @cached_property

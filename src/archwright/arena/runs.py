@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archwright.arena.problem import Problem
-from archwright.searchers import make_searcher
+from archwright.searchers import Searcher, make_searcher
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Run:
 
     Attributes:
         seed: of the searcher.
-        rows: of the table, in the order of evaluation, each once (again where the searcher pays for repeats).
-        repeats: how often an architecture was asked for again; that costs nothing and is counted.
-        steps: of a local search: evaluations before each move to a better solution, neighbours tried and paid for in it.
+        rows: of the table, in the order of full evaluation, each once (again where the searcher pays for repeats).
+        repeats: how often an evaluation was asked for again; that costs nothing and is counted.
         seconds: of the whole run, which is the searcher's own time but for lookups of microseconds.
+        steps: of a local search: evaluations before each move to a better solution, neighbours tried and paid for in it.
+        short: evaluations at less than full fidelity.
+        spent: full equivalents spent when each of ``rows`` was known; their number where all evaluations were full.
     """
 
     seed: int
@@ -41,6 +43,13 @@ class Run:
     repeats: int
     seconds: float
     steps: tuple[tuple[int, int, int], ...] = ()
+    short: int = 0
+    spent: NDArray[np.float64] | None = None
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Full equivalents spent when each of ``rows`` was known."""
+        return np.arange(1.0, len(self.rows) + 1) if self.spent is None else self.spent
 
 
 OnDone = Callable[[Entry, Run], None]
@@ -51,12 +60,16 @@ def nothing(_: Entry, __: Run) -> None:
 
 
 def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
-    """One search of ``budget`` different architectures, or fewer when the searcher has no more.
+    """One search that spends ``budget`` full equivalents on different architectures, or less when the searcher has no more.
 
     What the problem gives to every searcher is evaluated and told first.
     """
     started = time.perf_counter()
-    searcher = make_searcher(entry.searcher, problem.space, problem.goal, seed=seed, **entry.options)
+    searcher = make_searcher(
+        entry.searcher, problem.space, problem.goal, seed=seed, fidelities=problem.fidelities, **entry.options
+    )
+    if searcher.several_fidelities:
+        return _run_at_fidelities(problem, searcher, budget, seed, started)
     answers = problem.evaluations_of_run(seed)
     row_of = problem.space.row
     rows: list[int] = []
@@ -84,6 +97,43 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
     seconds = time.perf_counter() - started
     steps = tuple(tuple(step) for step in getattr(searcher, "steps", ()))
     return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, steps)
+
+
+def _run_at_fidelities(problem: Problem, searcher: Searcher, budget: int, seed: int, started: float) -> Run:
+    """The same with evaluations that cost their fidelity."""
+    answers = {1.0: problem.evaluations_of_run(seed)}
+    rows: list[int] = []
+    costs: list[float] = []
+    seen: set[tuple[int, float]] = set()
+    spent, short, repeats = 0.0, 0, 0
+    for row in problem.given[:budget]:
+        seen.add((row, 1.0))
+        rows.append(row)
+        costs.append(spent := spent + 1.0)
+        searcher.tell(problem.table.architecture(row), answers[1.0][row])
+    while repeats <= 100 * budget:
+        proposals = searcher.ask(1)
+        if not proposals:
+            break
+        fidelity = searcher.pending[proposals[0]]
+        row = problem.space.row(proposals[0])
+        if (row, fidelity) in seen:
+            repeats += 1
+        elif spent + fidelity > budget + 1e-9:
+            break
+        else:
+            seen.add((row, fidelity))
+            spent += fidelity
+            if fidelity == 1.0:
+                rows.append(row)
+                costs.append(spent)
+            else:
+                short += 1
+        if fidelity not in answers:
+            answers[fidelity] = problem.evaluations_of_run(seed, fidelity)
+        searcher.tell(proposals[0], answers[fidelity][row])
+    seconds = time.perf_counter() - started
+    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, short=short, spent=np.array(costs))
 
 
 def run_all(

@@ -24,7 +24,10 @@ def checkpoints(budget: int) -> list[int]:
 
 
 def incumbents(problem: Problem, runs: Sequence[Run], budget: int) -> Matrix:
-    """``runs x budget``: the report value of the best seen by the signal (the first of equals); NaN before any answer."""
+    """``runs x budget``: the report value of the best seen by the signal (the first of equals); NaN before any answer.
+
+    Only full evaluations count; the budget is in full equivalents.
+    """
     signal, report = problem.values(problem.signals[0]), problem.values(problem.report)
     sign = problem.goal.objectives[0].sign
     out = np.full((len(runs), budget), np.nan)
@@ -40,8 +43,8 @@ def incumbents(problem: Problem, runs: Sequence[Run], budget: int) -> Matrix:
         fresh = np.concatenate([[True], best[1:] > best[:-1]])
         holder = np.maximum.accumulate(np.where(fresh, np.arange(len(seen)), 0))
         values = np.where(np.isfinite(best), report[run.rows[holder]], np.nan)
-        out[i, : len(values)] = values
-        out[i, len(values) :] = values[-1]
+        known = np.searchsorted(run.costs, np.arange(1, budget + 1) + 1e-9)  # full evaluations within each budget
+        out[i] = np.where(known > 0, values[known - 1], np.nan)
     return out
 
 
@@ -51,13 +54,13 @@ def _answers(problem: Problem, run: Run) -> list[Any]:
 
 
 def to_optimum(problem: Problem, runs: Sequence[Run]) -> Matrix:
-    """Evaluations until an architecture with the best signal of the table was evaluated; infinity if it never was."""
+    """Full equivalents until an architecture with the best signal was evaluated in full; infinity if it never was."""
     values = problem.goal.objectives[0].sign * problem.values(problem.signals[0])
     best = values >= np.nanmax(values)
     found: list[float] = []
     for run in runs:
         hits = np.flatnonzero(best[run.rows])
-        found.append(float(hits[0]) + 1 if len(hits) else math.inf)
+        found.append(float(run.costs[hits[0]]) if len(hits) else math.inf)
     return np.array(found, dtype=float)
 
 
@@ -148,7 +151,7 @@ def front_of(points: Matrix) -> Matrix:
 
 def front_progress(problem: Problem, run: Run, at: Sequence[int]) -> dict[str, Matrix]:
     """Hypervolume with reference point (1, ..., 1), IGD+ (Ishibuchi et al. 2015) and the share of the true front's
-    vectors that were found, after each number of evaluations in ``at``."""
+    vectors that were found, after each number of full equivalents in ``at``."""
     from moocore import Hypervolume, igd_plus
 
     truth = front_of(problem.losses)
@@ -157,7 +160,7 @@ def front_progress(problem: Problem, run: Run, at: Sequence[int]) -> dict[str, M
     points = problem.losses[run.rows]
     rows = []
     for n in at:
-        seen = front_of(points[:n])
+        seen = front_of(points[: np.searchsorted(run.costs, n + 1e-9)])
         share = len(vectors & {tuple(v) for v in seen}) / len(vectors)
         rows.append((float(measure(seen)), float(igd_plus(seen, ref=truth)), share))
     hypervolume, igd, share_found = np.array(rows).T

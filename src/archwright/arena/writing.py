@@ -40,7 +40,15 @@ def main_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
             last = row["hypervolume"][-1]
             rows.append([row["searcher"], *shares, f"{last['mean']:.4f} ± {last['std']:.4f}", f"{row['seconds']:.1f}"])
         return header, rows
-    header = ["searcher", "best at the end", "95 % interval", "evaluations to optimum", "min-max", "reached", "seconds"]
+    header = [
+        "searcher",
+        "best at the end",
+        "95 % interval",
+        f"{comparison.unit} to optimum",
+        "min-max",
+        "reached",
+        "seconds",
+    ]
     rows = []
     for row in result["results"]:
         to = row["to_optimum"]
@@ -81,7 +89,7 @@ def lead(comparison: Comparison) -> str:
     signal = " and ".join(result["signal"]) if comparison.several else result["signal"]
     judged = "" if comparison.several else f", judged by {result['report']}"
     return (
-        f"Table {result['table']}, {result['dataset']}: {result['runs']} runs of at most {result['budget']} evaluations; "
+        f"Table {result['table']}, {result['dataset']}: {result['runs']} runs of at most {result['budget']} {comparison.unit}; "
         f"searchers see {signal}{judged}. Runs of one seed start alike."
     )
 

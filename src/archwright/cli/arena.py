@@ -28,7 +28,9 @@ def arena(
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="Runs of each searcher.")] = 30,
-    budget: Annotated[int, typer.Option(help="Evaluations of one run.")] = 500,
+    budget: Annotated[
+        int, typer.Option(help="Evaluations of one run; one at less than full fidelity counts its share.")
+    ] = 500,
     signal: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,6 +42,14 @@ def arena(
     report: Annotated[
         str | None,
         typer.Option(help="What they are judged by: METRIC[@EPOCH][#SEED]. By default the signal.", show_default=False),
+    ] = None,
+    fidelities: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EPOCHS",
+            show_default=False,
+            help="For hyperband and successive-halving: epochs they may ask for, such as 12,200; by default all that the table has.",
+        ),
     ] = None,
     give_first: Annotated[
         bool,
@@ -55,8 +65,9 @@ def arena(
     json: common.Json = False,
 ) -> None:
     """Compare searchers on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
-    from archwright.arena import Problem, compete, default_signal, read_signal
+    from archwright.arena import Problem, compete, default_signal, read_signal, shares
     from archwright.arena.writing import lead, main_table, significance, write_comparison
+    from archwright.searchers import SEARCHERS
     from archwright.tables import find_table
 
     found = find_table(table, data_dir)
@@ -66,10 +77,16 @@ def arena(
         raise SettingsError("--report is for one --signal; with several, the front itself is judged")
     judged = read_signal(found, where, report) if report else signals[0]
     names = searcher or (["random", "dmls", "nsga2"] if len(signals) > 1 else ["random", "rea", "ls", "lspon"])
+    entries = [_entry(n) for n in names]
+    known: tuple[float, ...] = (1.0,)
+    if any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].several_fidelities for e in entries):
+        known = shares(found, where, signals, common.whole_numbers(fidelities, "--fidelities"))
+    elif fidelities is not None:
+        raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
-            Problem(found, where, signals, judged, _first(found) if give_first else ()),
-            [_entry(n) for n in names],
+            Problem(found, where, signals, judged, _first(found) if give_first else (), known),
+            entries,
             runs=runs,
             budget=budget,
             seed=seed,

@@ -63,6 +63,20 @@ def numbers(words: Iterable[str], flag: str) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
+def whole_numbers(text: str | None, flag: str) -> tuple[int, ...] | None:
+    """``"3,30"`` as ``(3, 30)``.
+
+    Raises:
+        SettingsError: anything but positive whole numbers.
+    """
+    if text is None:
+        return None
+    words = [w.strip() for w in text.split(",")]
+    if not all(w.isdigit() and int(w) > 0 for w in words):
+        raise SettingsError(f"{flag} takes positive whole numbers with commas between, such as 3,30, not {text!r}")
+    return tuple(int(w) for w in words)
+
+
 def seconds(text: str | None, flag: str) -> float | None:
     """``90``, ``90s``, ``30m`` or ``2h`` in seconds.
 

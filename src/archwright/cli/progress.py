@@ -57,14 +57,15 @@ class _Stage:
         self._budget = budget
         self._plain = plain
         self._task: int | None = None
-        self._known = 0
-        self._total = 0 if budget is None else budget.evaluations
+        self._known = 0.0
+        self._by_cost = budget is not None and budget.evaluations is None and budget.equivalents is not None
+        self._total: float | None = 0 if budget is None else budget.equivalents if self._by_cost else budget.evaluations
         self._begun = time.monotonic()
         self._now: dict[int, str] = {}
-        self._done = 0
+        self._done = 0.0
 
     def resumed(self, trials: list[Trial]) -> None:
-        self._known = sum(t.evaluation.status != "infeasible" for t in trials)
+        self._known = sum(map(self._counts, trials))
         self._begun = time.monotonic()
         self._show(trials)
 
@@ -80,15 +81,18 @@ class _Stage:
 
     def finished(self, trial: Trial, trials: list[Trial]) -> None:
         self._now.pop(trial.number, None)
-        self._done += trial.evaluation.status != "infeasible"
+        self._done += self._counts(trial)
         self._show(trials)
         if self._plain:
             objectives = [o.metric for o in self._goal.objectives]
             outcome = metrics_line(trial.evaluation.metrics, objectives) or trial.evaluation.reason
-            total = f"/{self._total}" if self._total else ""
+            total = f"/{self._total:g}" if self._total else ""
             what = "trial" if self._budget is not None else "network"
-            line = f"{self._name} {self._known + self._done}{total}  {what} {trial.number} {trial.evaluation.status}: {outcome}"
+            line = f"{self._name} {self._known + self._done:.4g}{total}  {what} {trial.number} {trial.evaluation.status}: {outcome}"
             self._bars.console.print(Text(line), soft_wrap=True)
+
+    def _counts(self, trial: Trial) -> float:
+        return trial.evaluation.cost if self._by_cost else float(trial.evaluation.status != "infeasible")
 
     def _show(self, trials: list[Trial] | None = None) -> None:
         done = self._known + self._done
@@ -101,7 +105,7 @@ class _Stage:
             self._task = self._bars.add_task(self._name, total=self._total, completed=done, **fields)  # type: ignore[arg-type]
         self._bars.update(self._task, completed=done, total=self._total, **fields)  # type: ignore[arg-type]
 
-    def _left(self, done: int) -> str:
+    def _left(self, done: float) -> str:
         elapsed = time.monotonic() - self._begun
         limits = []
         if self._total and self._done:
@@ -111,7 +115,7 @@ class _Stage:
         return f"{_clock(min(limits))} left" if limits else _clock(elapsed)
 
     def _best(self, trials: list[Trial]) -> str:
-        ok = [t for t in trials if t.evaluation.status == "ok" and not t.stopped_early]
+        ok = [t for t in trials if t.is_full]
         front = pareto_front(ok, self._goal)
         if not front:
             return ""

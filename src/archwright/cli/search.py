@@ -77,13 +77,27 @@ def search(
     ] = [],  # noqa: B006
     budget: Annotated[
         int | None,
-        typer.Option(help="Evaluations; 50 when no budget is given.", rich_help_panel=HOW, show_default=False),
+        typer.Option(
+            help="Evaluations (short ones of hyperband count their share); 50 when no budget is given.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
     ] = None,
     budget_full: Annotated[
         float | None, typer.Option(help="Full-training equivalents (counts stopped ones in part).", rich_help_panel=HOW)
     ] = None,
     budget_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Wall time: 90, 30m or 2h.", rich_help_panel=HOW)
+    ] = None,
+    fidelities: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Epochs that hyperband and successive-halving may train for, the last is a full training, such as 1,3,9; "
+            "by default any number up to --epochs.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.", rich_help_panel=HOW)] = 0,
     workers: Annotated[
@@ -178,12 +192,11 @@ def search(
     The same command again continues an interrupted study; a larger budget prolongs a finished one.
     """
     import archwright
-    from archwright.api import make_goal
+    from archwright.api import make_budget, make_goal
     from archwright.cli.progress import Progress
     from archwright.data import load_data
     from archwright.families import get_family
     from archwright.study.final import FinalSettings
-    from archwright.study.stopping import Budget
 
     directions = dict.fromkeys(maximize, "maximize") | dict.fromkeys(minimize, "minimize")
     both = set(maximize) & set(minimize)
@@ -199,7 +212,7 @@ def search(
     seconds = common.seconds(budget_time, "--budget-time")
     if budget is None and budget_full is None and seconds is None:
         budget = 50
-    limits = Budget(budget, budget_full, seconds)
+    limits = make_budget(searcher, budget, budget_full, seconds)
     settings = common.pairs(train, "--train")
     made = get_family(family, **common.pairs(set_, "--set"))
     how: dict[str, Any] = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
@@ -211,6 +224,7 @@ def search(
             made,
             data=loaded,
             objectives=goal,
+            fidelities=common.whole_numbers(fidelities, "--fidelities"),
             searcher=searcher,
             searcher_options=common.pairs(option, "--option"),
             budget=limits,

@@ -20,7 +20,7 @@ MOST_CURVES = 200
 def progress(record: StudyRecord) -> Figure | None:
     """Best so far (or hypervolume, with several objectives) over evaluations and over time."""
     paid = [t for t in record.trials if t.evaluation.status != "infeasible" or t.evaluation.cost > 0]
-    usable = [t for t in paid if t.evaluation.status == "ok" and not t.stopped_early]
+    usable = [t for t in paid if t.is_full]
     if not usable:
         return None
     several = len(record.goal.objectives) > 1
@@ -43,7 +43,7 @@ def _best_so_far(record: StudyRecord, paid: Sequence[Trial]) -> tuple[list[float
     sign = record.goal.objectives[0].sign
     best, values = -np.inf, []
     for trial in paid:
-        if trial.evaluation.status == "ok" and not trial.stopped_early:
+        if trial.is_full:
             best = max(best, record.goal.values(trial.evaluation)[0])
         values.append(sign * best if np.isfinite(best) else np.nan)
     return values, "best so far"
@@ -53,7 +53,7 @@ def _hypervolumes(record: StudyRecord, paid: Sequence[Trial]) -> tuple[list[floa
     """Objectives scaled to [0, 1] over all that was seen; the reference point is the worst corner."""
     from moocore import Hypervolume
 
-    ok = [t for t in paid if t.evaluation.status == "ok" and not t.stopped_early]
+    ok = [t for t in paid if t.is_full]
     points = objective_matrix(ok, record.goal)
     low, high = points.min(axis=0), points.max(axis=0)
     scaled = dict(zip((t.number for t in ok), (points - low) / np.where(high > low, high - low, 1.0)))
@@ -70,27 +70,23 @@ def _hypervolumes(record: StudyRecord, paid: Sequence[Trial]) -> tuple[list[floa
 
 
 def _trial_dots(axis: Axes, xs: Sequence[float], paid: Sequence[Trial], objective: Objective) -> None:
-    kinds: dict[str, tuple[list[float], list[float]]] = {"evaluation": ([], []), "stopped early": ([], [])}
+    kinds: dict[str, tuple[list[float], list[float]]] = {
+        "evaluation": ([], []), "stopped early": ([], []), "short training": ([], [])
+    }  # fmt: skip
     failed = []
     for x, trial in zip(xs, paid):
         value = trial.evaluation.metrics.get(objective.metric)
         if trial.evaluation.status == "failed" or value is None:
             failed.append(x)
         else:
-            kind = kinds["stopped early" if trial.stopped_early else "evaluation"]
+            name = "stopped early" if trial.stopped_early else "evaluation" if trial.is_full else "short training"
+            kind = kinds[name]
             kind[0].append(x)
             kind[1].append(value)
     axis.scatter(*kinds["evaluation"], s=16, color=style.GREY, alpha=0.65, linewidths=0, label="evaluation")
-    if kinds["stopped early"][0]:
-        axis.scatter(
-            *kinds["stopped early"],
-            s=18,
-            marker="v",
-            color=style.ORANGE,
-            alpha=0.8,
-            linewidths=0,
-            label="stopped early",
-        )
+    for name, marker, color in (("stopped early", "v", style.ORANGE), ("short training", ".", style.ORANGE)):
+        if kinds[name][0]:
+            axis.scatter(*kinds[name], s=18, marker=marker, color=color, alpha=0.8, linewidths=0, label=name)
     if failed:
         floor = axis.get_ylim()[0]
         axis.scatter(failed, [floor] * len(failed), s=24, marker="x", color=style.RED, label="failed", clip_on=False)

@@ -125,8 +125,10 @@ def _cards(record: StudyRecord) -> str:
             )
     paid = len(record.trials) - record.count("infeasible")
     stopped = sum(t.stopped_early for t in record.trials)
+    short = sum(t.fidelity < 1 for t in record.trials)
+    shortened = f", {short} short by plan" if short else ""
     cards += [
-        _card(f"{paid}", f"evaluations, {record.count('failed')} failed, {stopped} stopped early"),
+        _card(f"{paid}", f"evaluations, {record.count('failed')} failed, {stopped} stopped early{shortened}"),
         _card(f"{record.equivalents:.4g}", "equivalents of a full evaluation"),
         _card(f"{record.count('infeasible')}", "infeasible candidates, most at no cost"),
         _card(f"{record.repeats}", "repeats answered from the cache"),

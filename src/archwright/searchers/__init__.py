@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archwright.errors import SettingsError, unknown
@@ -12,6 +12,7 @@ from archwright.searchers.bananas import Bananas
 from archwright.searchers.base import Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
+from archwright.searchers.hyperband import Hyperband, SuccessiveHalving
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
 from archwright.searchers.lsgp import LSGP
 from archwright.searchers.moead import MOEAD
@@ -33,6 +34,8 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "lspon": LSPON,
     "ls-gp": LSGP,
     "bananas": Bananas,
+    "hyperband": Hyperband,
+    "successive-halving": SuccessiveHalving,
     "tpe": TPE,
     "forest-bo": ForestBO,
     "gp-bo": GaussianProcessBO,
@@ -53,11 +56,20 @@ def searcher_options(name: str) -> dict[str, Any]:
     if name not in SEARCHERS:
         raise SettingsError(unknown("searcher", name, SEARCHERS))
     parameters = inspect.signature(SEARCHERS[name]).parameters
-    return {p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
+    given = ("seed", "fidelities")
+    return {p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in given}
 
 
-def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **options: Any) -> Searcher:
+def make_searcher(
+    name: str, space: Space, goal: Goal, *, seed: int = 0, fidelities: Sequence[float] = (1.0,), **options: Any
+) -> Searcher:
     """A searcher by its name on the command line.
+
+    Args:
+        name: one of :data:`SEARCHERS`.
+        space, goal, seed: as of a :class:`Searcher`.
+        fidelities: for searchers of several fidelities; the others only ask for full evaluations.
+        options: of the searcher.
 
     Raises:
         SettingsError: unknown name or option, or a goal that the searcher cannot handle.
@@ -66,6 +78,8 @@ def make_searcher(name: str, space: Space, goal: Goal, *, seed: int = 0, **optio
     for option in options:
         if option not in known:
             raise SettingsError(f"searcher {name!r}: " + unknown("option", option, known or ["(it has none)"]))
+    if SEARCHERS[name].several_fidelities:
+        options["fidelities"] = tuple(fidelities)
     return SEARCHERS[name](space, goal, seed=seed, **options)
 
 
@@ -81,12 +95,14 @@ __all__ = [
     "BestImprove",
     "ForestBO",
     "GaussianProcessBO",
+    "Hyperband",
     "LSWeights",
     "LocalSearch",
     "RandomSearch",
     "RegularizedEvolution",
     "ScalarisedLS",
     "Searcher",
+    "SuccessiveHalving",
     "WorstImprove",
     "Worth",
     "dominates",

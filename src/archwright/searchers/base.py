@@ -38,10 +38,12 @@ class Searcher(ABC):
 
     A subclass says how to propose one (:meth:`propose`) and what to learn from an answer (:meth:`observe`).
     This class keeps what is known and what is still out, so that a subclass never proposes an architecture twice.
+    One with ``several_fidelities`` takes ``fidelities``, the shares of a full training that an evaluation may have
+    (ascending, the last is 1), and may propose an architecture again with a larger share.
 
     Attributes:
         known: worth of every architecture told so far, in order.
-        pending: architectures that were asked for and not told yet, in order.
+        pending: architectures that were asked for and not told yet, in order, and the fidelity asked for.
         exhausted: nothing is left to propose, now and later.
         pays_for_repeats: an architecture asked for again counts as an evaluation in comparisons.
         starts: generator of initial architectures. It depends on the seed alone, so that all searchers of
@@ -53,6 +55,7 @@ class Searcher(ABC):
     """
 
     several_objectives: ClassVar[bool] = False
+    several_fidelities: ClassVar[bool] = False
     summary: ClassVar[str] = ""
 
     def __init__(self, space: Space, goal: Goal, *, seed: int = 0) -> None:
@@ -66,7 +69,7 @@ class Searcher(ABC):
         self.starts = np.random.default_rng([seed, 0])
         self.rng = np.random.default_rng([seed, 1])
         self.known: dict[Architecture, Worth] = {}
-        self.pending: dict[Architecture, None] = {}
+        self.pending: dict[Architecture, float] = {}
         self.exhausted = False
         self.pays_for_repeats = False
 
@@ -77,6 +80,10 @@ class Searcher(ABC):
         ``None`` means that answers still out decide what comes next; when none are out, it means that the
         space is exhausted.
         """
+
+    def fidelity(self, architecture: Architecture) -> float:
+        """Share of the full training that the proposal just made is to get; below 1 only with ``several_fidelities``."""
+        return 1.0
 
     def observe(self, architecture: Architecture, value: Worth) -> None:  # noqa: B027
         """Learn from an answer, asked for or not; ``known`` already holds it."""
@@ -89,7 +96,7 @@ class Searcher(ABC):
             if architecture is None:
                 self.exhausted = not self.pending
                 break
-            self.pending[architecture] = None
+            self.pending[architecture] = self.fidelity(architecture)
             proposals.append(architecture)
         return proposals
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from archwright.evaluation import Evaluation, Goal
 from archwright.space import Space
-from archwright.study.conversation import Conversation, replay
+from archwright.study.conversation import Conversation, Request, replay
 from archwright.study.executors import Executor, OnEpoch, Outcome, Task
 from archwright.study.record import Trial
 from archwright.study.stopping import Budget, EarlyStopping
@@ -61,7 +61,7 @@ class Loop:
     executor: Executor
     budget: Budget
     seed: int = 0
-    fidelity: float = 1.0
+    fidelities: tuple[float, ...] = (1.0,)
     repeats: int = 1
     early_stopping: EarlyStopping | None = None
     watcher: Watcher = field(default_factory=Silent)
@@ -80,6 +80,7 @@ class Loop:
         self._turn = replay(self.conversation, self.trials, interrupted)
         self._next_number = len(self.trials) + len(interrupted)
         self._running: dict[Future[Outcome], Running] = {}
+        self._held: Request | None = None
         self.watcher.resumed(list(self.trials))
         try:
             for trial in interrupted:
@@ -98,12 +99,17 @@ class Loop:
     def _converse(self) -> str:
         while True:
             while len(self._running) < self.executor.slots and self._may_start():
-                request = self.conversation.next()
+                request = self._held or self.conversation.next()
+                self._held = None
                 if request is None:
                     break
+                if not self._may_start(request.fidelity):
+                    self._held = request
+                    break
                 trial = Running(
-                    self._next_number, request.architecture, self._trial_seed(), self._take_turn(), request.origin
-                )
+                    self._next_number, request.architecture, self._trial_seed(), self._take_turn(), request.origin,
+                    request.fidelity,
+                )  # fmt: skip
                 self._next_number += 1
                 self.store.begin(trial, self.space)
                 self._start(trial)
@@ -113,15 +119,15 @@ class Loop:
             for future in sorted(done, key=lambda f: self._running[f].number):
                 self._finish(self._running.pop(future), future.result())
 
-    def _may_start(self) -> bool:
-        running = len(self._running)
-        return self._too_many_in_a_row() == "" and self.budget.allows(
-            self.trials, running, self.seconds, self.fidelity * self.repeats
-        )
+    def _may_start(self, fidelity: float | None = None) -> bool:
+        """Whether the budget has room for an evaluation at a fidelity; for the cheapest one by default."""
+        running = [self.repeats * r.fidelity for r in self._running.values()]
+        cost = self.repeats * (min(self.fidelities) if fidelity is None else fidelity)
+        return self._too_many_in_a_row() == "" and self.budget.allows(self.trials, running, self.seconds, cost)
 
     def _start(self, trial: Running) -> None:
         self.watcher.started(trial)
-        task = Task(trial.number, trial.architecture, self.fidelity, trial.seed)
+        task = Task(trial.number, trial.architecture, trial.fidelity, trial.seed)
         self._running[self.executor.submit(task, self._on_epoch(trial))] = trial
 
     def _on_epoch(self, trial: Running) -> OnEpoch:
@@ -143,11 +149,12 @@ class Loop:
             origin=running.origin,
             asked=running.asked,
             told=self._take_turn(),
+            fidelity=running.fidelity,
         )
         self.store.finish(trial, self.goal)
         self.store.set("seconds", self.seconds)
         self.trials.append(trial)
-        self.conversation.answer(trial.architecture, trial.evaluation)
+        self.conversation.answer(trial.architecture, trial.evaluation, trial.fidelity)
         self.watcher.finished(trial, list(self.trials))
 
     def _checked(self, evaluation: Evaluation) -> Evaluation:

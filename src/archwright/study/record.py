@@ -31,6 +31,7 @@ class Trial:
         worker: index of the worker that ran it.
         origin: ``search``, or ``warm-start`` for an architecture that was given.
         asked, told: positions in the study's conversation, which a resumed study replays.
+        fidelity: share of a full training that was asked for.
     """
 
     number: int
@@ -43,11 +44,17 @@ class Trial:
     origin: str = "search"
     asked: int = 0
     told: int = 0
+    fidelity: float = 1.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it ended well after a full training; only such trials are compared with each other."""
+        return self.evaluation.status == "ok" and self.evaluation.fidelity >= FULL
 
     @property
     def stopped_early(self) -> bool:
-        """Whether training ended before its full length though nothing broke."""
-        return self.evaluation.status == "ok" and self.evaluation.fidelity < FULL
+        """Whether training ended before the length asked for though nothing broke."""
+        return self.evaluation.status == "ok" and self.evaluation.fidelity < FULL * self.fidelity
 
     def to_json(self) -> dict[str, Any]:
         """The trial as ``best`` and ``pareto_front`` show it."""
@@ -87,7 +94,7 @@ class StudyRecord:
     @property
     def ok(self) -> list[Trial]:
         """Trials that ended well after their full training."""
-        return [t for t in self.trials if t.evaluation.status == "ok" and not t.stopped_early]
+        return [t for t in self.trials if t.is_full]
 
     @property
     def best(self) -> Trial | None:

@@ -37,13 +37,13 @@ class Budget:
             if limit is not None and not limit > 0:
                 raise SettingsError(f"the budget in {name} must be positive, not {limit:g}")
 
-    def allows(self, trials: Sequence[Trial], running: int, seconds: float, each: float = 1.0) -> bool:
-        """Whether one more evaluation may start beside ``running`` ones; each costs ``each`` full equivalents."""
+    def allows(self, trials: Sequence[Trial], running: Sequence[float], seconds: float, cost: float = 1.0) -> bool:
+        """Whether one more evaluation of a ``cost`` may start beside those ``running``, given by their costs."""
         paid = sum(t.evaluation.status != "infeasible" or t.evaluation.cost > 0 for t in trials)
-        spent = sum(t.evaluation.cost for t in trials) + running * each
+        spent = sum(t.evaluation.cost for t in trials) + sum(running)
         return (
-            (self.evaluations is None or paid + running < self.evaluations)
-            and (self.equivalents is None or spent + each <= self.equivalents + 1e-9)
+            (self.evaluations is None or paid + len(running) < self.evaluations)
+            and (self.equivalents is None or spent + cost <= self.equivalents + 1e-9)
             and (self.seconds is None or seconds < self.seconds)
         )
 

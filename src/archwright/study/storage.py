@@ -4,7 +4,8 @@ One Optuna trial is one evaluation. Architecture parameters are trial parameters
 what Optuna has no place for stands in user attributes:
 
 =================  =====================================================================================
-``conversation``   ``{"asked": i, "told": j, "origin": ...}``: positions in the study's conversation
+``conversation``   ``{"asked": i, "told": j, "origin": ..., "fidelity": f}``: positions in the study's
+                   conversation, and the share of a full training that was asked for
 ``seed``           of initial weights, data order and augmentation
 ``evaluation``     the :class:`~archwright.evaluation.Evaluation` as JSON, learning curve included
 ``timing``         ``{"started": s, "finished": s, "worker": k}``
@@ -55,6 +56,7 @@ class Running:
     seed: int
     asked: int
     origin: str
+    fidelity: float = 1.0
 
 
 class Store:
@@ -132,7 +134,7 @@ class Store:
             params=dict(trial.architecture),
             distributions={name: distributions[name] for name in trial.architecture},
             user_attrs={
-                "conversation": {"asked": trial.asked, "origin": trial.origin},
+                "conversation": {"asked": trial.asked, "origin": trial.origin, "fidelity": trial.fidelity},
                 "seed": trial.seed,
             },
         )
@@ -147,8 +149,8 @@ class Store:
         def write() -> None:
             store = self._storage.set_trial_user_attr
             store(trial_id, "timing", {"started": trial.started, "finished": trial.finished, "worker": trial.worker})
-            conversation = {"asked": trial.asked, "origin": trial.origin, "told": trial.told}
-            store(trial_id, "conversation", conversation)
+            conversation = {"asked": trial.asked, "origin": trial.origin, "fidelity": trial.fidelity}
+            store(trial_id, "conversation", conversation | {"told": trial.told})
             for metric, value in evaluation.to_json()["metrics"].items():
                 if value is not None and metric not in {o.metric for o in goal.objectives}:
                     store(trial_id, metric, value)
@@ -375,6 +377,7 @@ def _trial(frozen: FrozenTrial) -> Trial:
         origin=attrs["conversation"]["origin"],
         asked=attrs["conversation"]["asked"],
         told=attrs["conversation"]["told"],
+        fidelity=attrs["conversation"].get("fidelity", 1.0),
     )
 
 
@@ -386,6 +389,7 @@ def _running(frozen: FrozenTrial) -> Running:
         frozen.user_attrs["seed"],
         conversation["asked"],
         conversation["origin"],
+        conversation.get("fidelity", 1.0),
     )
 
 

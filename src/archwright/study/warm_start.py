@@ -24,8 +24,8 @@ def read_architectures(path: Path) -> list[Architecture]:
     if path.is_dir():
         storage = load_settings_file(path).get("storage")
         settings, trials, _ = load_trials(path, storage)
-        finished = [t for t in trials if t.evaluation.status == "ok"]
-        return [t.architecture for t in rank(finished, Goal.from_json(settings["goal"]))[:MOST]]
+        full = [t for t in trials if t.is_full]
+        return [t.architecture for t in rank(full, Goal.from_json(settings["goal"]))[:MOST]]
     try:
         data = json.loads(path.read_text())
     except OSError as error:
