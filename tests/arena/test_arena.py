@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archwright.arena import Entry, Problem, Signal, compete, default_signal, read_signal, run, statistics
+from archwright.arena import Entry, Problem, Signal, compete, default_signal, read_signal, run, shares, statistics
 from archwright.arena.writing import latex, markdown, write_comparison
 from archwright.errors import SettingsError, TableError
 from archwright.searchers import SEARCHERS
@@ -242,3 +242,62 @@ def test_a_problem_reaches_processes_that_are_started_anew(name):
     table = toy() if name == "toy" else find_table(name)
     asked = Problem(table, "digits", (default_signal(table, "digits"),), default_signal(table, "digits"))
     assert run(asked, LS, 20, 0).rows.tolist() == run(pickle.loads(pickle.dumps(asked)), LS, 20, 0).rows.tolist()
+
+
+def curves_table():
+    """A table whose accuracy after 1, 3 and 9 epochs agrees ever better with the last."""
+    space = Space({f"x{i}": Choice(0, 1, 2, 3, 4) for i in range(3)})
+    codes = space.codes(list(space.enumerate()))
+    final = codes @ [4.0, 2.0, 1.0]
+    rng = np.random.default_rng(1)
+    curve = np.stack([final + rng.normal(0, s, 125) for s in (6.0, 3.0, 0.0)], axis=1)[:, :, None]
+    return Table("curves", space, codes, (Column("digits", "val_accuracy", "maximize", curve, (1, 3, 9)),))
+
+
+HYPERBAND = Entry("hyperband", "hyperband", {})
+
+
+def test_short_trainings_cost_their_share_and_only_full_ones_count():
+    table = curves_table()
+    p = problem("val_accuracy", table=table)
+    p = Problem(p.table, p.dataset, p.signals, p.report, fidelities=shares(table, "digits", p.signals))
+    assert p.fidelities == pytest.approx((1 / 9, 3 / 9, 1.0))
+    done = run(p, HYPERBAND, 20, 0)
+    assert done.short > 0
+    assert len(done.rows) == len(done.costs)
+    assert done.costs[0] == pytest.approx(3.0)  # 9 of 1/9, 3 of 3/9 and the first full one
+    assert done.costs[-1] <= 20
+    assert (np.diff(done.costs) > 0).all()
+    curve = statistics.incumbents(p, [done], 20)[0]
+    assert np.isnan(curve[:2]).all()
+    assert curve[2] == table.columns[0].values[done.rows[0], 2, 0]
+    reached = compete(p, [HYPERBAND, RANDOM], runs=8, budget=100).result["results"]
+    assert reached[0]["short_evaluations"] > 0 == reached[1]["short_evaluations"]
+
+
+def test_a_random_training_is_the_same_one_at_all_fidelities():
+    table = curves_table()
+    values = np.arange(125.0)[:, None, None] + np.array([0.0, 1000.0])[None, None, :] + np.zeros((1, 3, 1))
+    noisy = Table("noisy", table.space, table.codes, (Column("digits", "acc", "maximize", values, (1, 3, 9), (0, 1)),))
+    p = problem("acc#random", table=noisy)
+    short, full = (np.array([e.metrics["acc"] for e in p.evaluations_of_run(3, f)]) for f in (1 / 9, 1.0))
+    assert (short == full).all()
+    assert 0 < (full >= 1000).sum() < 125
+
+
+@pytest.mark.parametrize(
+    ("epochs", "message"),
+    [((2, 9), "after 2 epochs; it has 1, 3, 9"), ((1, 3), "end with the signal's 9 epochs"), ((3, 1, 9), "ascending")],
+)
+def test_fidelities_that_a_table_lacks_are_refused(epochs, message):
+    table = curves_table()
+    with pytest.raises((TableError, SettingsError), match=message):
+        shares(table, "digits", problem("val_accuracy", table=table).signals, epochs)
+
+
+def test_what_needs_no_training_has_no_fidelities():
+    table = toy()
+    signals = (read_signal(table, "digits", "params"),)
+    assert shares(table, "digits", signals) == (1.0,)
+    with pytest.raises(SettingsError, match="no signal is trained"):
+        shares(table, "digits", signals, (2, 8))

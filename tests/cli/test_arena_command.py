@@ -56,6 +56,17 @@ def test_a_partial_training_is_a_part_of_a_full_one(archwright, table):
     assert reached["equivalents_mean"] == pytest.approx(reached["mean"] / 4)
 
 
+def test_hyperband_spends_parts_of_full_trainings(archwright, table):
+    words = ("arena", table, "-s", "hyperband", "-s", "random", "--runs", 3, "--budget", 20, "--signal", "val_accuracy")
+    done = archwright(*words, "--fidelities", "2,8", "--json")
+    assert done.code == 0, done.err
+    assert done.json["fidelities"] == [0.25, 1.0]
+    first, second = done.json["results"]
+    assert first["evaluations"] > 20 == second["evaluations"]
+    shown = archwright(*words)
+    assert "3 runs of at most 20 full equivalents" in shown.out
+
+
 def test_arena_prints_tables_for_people(archwright, table):
     done = archwright("arena", table, "--runs", 3, "--budget", 20, "--out", "shown")
     assert done.code == 0, done.err
@@ -69,6 +80,9 @@ def test_arena_prints_tables_for_people(archwright, table):
         (["--dataset", "digit"], "did you mean digits"),
         (["--budget", "1000"], "beyond the table"),
         (["--searcher", "nope"], "unknown searcher"),
+        (["--searcher", "ls", "--fidelities", "2,8"], "--fidelities is for searchers that ask for short trainings"),
+        (["--searcher", "hyperband", "--fidelities", "3,8"], "after 3 epochs; it has 2, 8"),
+        (["--searcher", "hyperband", "--fidelities", "2;8"], "takes positive whole numbers"),
         (["--searcher", "ls:ties"], "takes NAME=VALUE, not 'ties'"),
         (["--signal", "val_accuracy@7"], "not known after 7 epochs; it is after 2, 8"),
         (["--signal", "val_accuracy", "--signal", "params", "--report", "params"], "--report is for one --signal"),

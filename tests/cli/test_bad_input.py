@@ -34,6 +34,17 @@ DIGITS = ["--data", "digits", "--budget", "2", "--workers", "0", "--study", "s"]
             ["search", "cnn", *DIGITS, "--searcher", "ls", "--maximize", "auc", "--minimize", "params"],
             "handles one objective",
         ),
+        (["search", "cnn", *DIGITS, "--fidelities", "1,3"], "rea evaluates everything in full"),
+        (
+            ["search", "cnn", *DIGITS, "--searcher", "hyperband", "--fidelities", "3,1"],
+            "must be positive and ascending",
+        ),
+        (["search", "cnn", *DIGITS, "--searcher", "hyperband", "--fidelities", "1.5"], "positive whole numbers"),
+        (
+            ["search", "cnn", *DIGITS, "--searcher", "hyperband", "--fidelities", "1,3", "--epochs", "5"],
+            "a full training: 3 epochs, not 5",
+        ),
+        (["search", "cnn", *DIGITS, "--searcher", "hyperband", "--stop-early"], "leave out stopping early"),
         (["search", "cnn", *DIGITS, "--warm-start", "none.json"], "cannot read none.json"),
         (["search", "cnn", *DIGITS, "--top", "-1"], "cannot be negative"),
         (["search", "cnn", *DIGITS, "--data", "scans.npz"], "there is no file or folder scans.npz"),

@@ -283,3 +283,37 @@ def test_two_workers_with_real_training_share_one_study(archwright):
     assert done.code == 0, done.err
     assert {t.worker for t in load_trials(Path("s"), None)[1]} == {0, 1}
     assert done.json["test"]["accuracy"] > 0.3
+
+
+def test_hyperband_trains_many_briefly_and_few_in_full(archwright):
+    words = ["search", "mlp", "--data", "digits", "--limit", "200", "--workers", "0", "--searcher", "hyperband",
+             "--fidelities", "1,2,4", "--option", "eta=2", "--top", "1", "--final-epochs", "1", "--baselines", "0",
+             "--no-onnx", "--study", "s", "--json"]  # fmt: skip
+    done = archwright(*words, "--budget", 3)
+    assert done.code == 0, done.err
+    assert 2 < done.json["equivalents"] <= 3 < done.json["evaluations"]
+    _, trials, _ = load_trials(Path("s"), None)
+    assert {round(4 * t.fidelity) for t in trials} == {1, 2, 4}
+    assert all(len(t.evaluation.curve) == round(4 * t.fidelity) for t in trials)
+    best = next(t for t in trials if t.number == done.json["best"]["number"])
+    assert best.is_full
+    longer = archwright(*words, "--budget", 5)
+    assert longer.json["evaluations"] > done.json["evaluations"]
+    assert "fidelities" in archwright(*[w if w != "1,2,4" else "1,4" for w in words], "--budget", 5).err
+
+
+def test_a_function_of_the_user_gets_the_amount_to_spend():
+    seen = []
+
+    def evaluate(architecture, fidelity):
+        seen.append(fidelity)
+        return architecture["x"] * fidelity
+
+    space = aw.Space(x=list(range(50)))
+    words = {"evaluate": evaluate, "objectives": {"score": "maximize"}, "searcher": "hyperband"}
+    result = aw.search(space, **words, fidelities=(10, 30, 90), budget=6)
+    assert {round(s) for s in seen} == {10, 30, 90}
+    assert result.record.equivalents == pytest.approx(sum(seen) / 90)
+    assert result.best.is_full
+    with pytest.raises(ArchwrightError, match="needs fidelities="):
+        aw.search(space, **words, budget=6)

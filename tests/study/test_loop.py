@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,43 @@ def test_small_space_is_exhausted_before_the_budget(tmp_path):
 
 def test_space_of_the_toy_is_as_large_as_the_tests_assume():
     assert SPACE.size == 1024
+
+
+NINTHS = (1 / 9, 3 / 9, 1.0)
+
+
+class Sharing(Toy):
+    """Costs what was asked for."""
+
+    def __call__(self, architecture, *, fidelity=1.0, seed=0, on_epoch=None):
+        done = super().__call__(architecture, seed=seed)
+        return done if done.status == "infeasible" else replace(done, fidelity=fidelity, cost=fidelity)
+
+
+def hyperband(path, limits, **more):
+    return run(path, 0, evaluator=Sharing(), searcher="hyperband", limits=limits, fidelities=NINTHS, **more)
+
+
+def test_short_trainings_are_resumed_at_their_fidelities(tmp_path):
+    whole = hyperband(tmp_path / "whole", Budget(equivalents=12))
+    for equivalents in (1.5, 4, 7.2):
+        hyperband(tmp_path / "parts", Budget(equivalents=equivalents))
+    parts = hyperband(tmp_path / "parts", Budget(equivalents=12))
+    told = [(t.architecture, t.fidelity) for t in whole.trials]
+    assert [(t.architecture, t.fidelity) for t in parts.trials] == told
+    assert {t.fidelity for t in whole.trials} == set(NINTHS)
+
+
+def test_a_budget_in_equivalents_is_never_overspent():
+    loop = hyperband(None, Budget(equivalents=4.5))
+    spent = sum(t.evaluation.cost for t in loop.trials)
+    assert 4.5 - 1 < spent <= 4.5
+
+
+def test_only_full_trainings_are_compared(tmp_path):
+    hyperband(tmp_path / "s", Budget(equivalents=8))
+    _, trials, _ = load_trials(tmp_path / "s", None)
+    short = [t for t in trials if t.fidelity < 1]
+    assert short
+    assert not any(t.is_full or t.stopped_early for t in short)
+    assert any(t.is_full for t in trials)

@@ -57,17 +57,20 @@ def run(
     url=None,
     limits=None,
     space=SPACE,
+    fidelities=(1.0,),
 ):
     """A stored search; returns its loop, with trials and conversation."""
     store = Store(path, url)
     try:
         store.open({"goal": GOAL.to_json()}, GOAL)
-        conversation = Conversation(make_searcher(searcher, space, GOAL, seed=seed), key or (lambda a: a.key), given)
+        made = make_searcher(searcher, space, GOAL, seed=seed, fidelities=fidelities)
+        conversation = Conversation(made, key or (lambda a: a.key), given)
         evaluator = evaluator or Toy()
         executor = InProcess(evaluator) if workers == 0 else Processes(evaluator, workers, time_limit=time_limit)
         loop = Loop(
-            space, GOAL, conversation, store, executor, limits or Budget(budget), seed=seed, early_stopping=stopping
-        )
+            space, GOAL, conversation, store, executor, limits or Budget(budget), seed=seed, fidelities=fidelities,
+            early_stopping=stopping,
+        )  # fmt: skip
         loop.reason = loop.run()
         return loop
     finally:
