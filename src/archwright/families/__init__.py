@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import FamilyError, unknown
 from archwright.families.base import Build, Family
 from archwright.families.cnn import cnn
+from archwright.families.darts import darts
 from archwright.families.macro import macro
 from archwright.families.mlp import mlp
 from archwright.families.nasbench101 import nasbench101
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "nasbench201": nasbench201,
     "nasbench101": nasbench101,
+    "darts": darts,
     "macro": macro,
     "cnn": cnn,
     "mlp": mlp,

@@ -2,11 +2,14 @@
 
 from archwright.layers.blocks import (
     ConvNormAct,
+    DilatedConv,
     DropPath,
+    FactorizedReduce,
     GlobalPoolHead,
     MBConv,
     ReLUConvBN,
     ResidualBlock,
+    SeparableConv,
     SqueezeExcite,
     activation,
     set_drop_path,
@@ -14,11 +17,14 @@ from archwright.layers.blocks import (
 
 __all__ = [
     "ConvNormAct",
+    "DilatedConv",
     "DropPath",
+    "FactorizedReduce",
     "GlobalPoolHead",
     "MBConv",
     "ReLUConvBN",
     "ResidualBlock",
+    "SeparableConv",
     "SqueezeExcite",
     "activation",
     "set_drop_path",

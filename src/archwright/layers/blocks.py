@@ -83,6 +83,50 @@ class ReLUConvBN(nn.Sequential):
         )
 
 
+class DilatedConv(nn.Sequential):
+    """ReLU, depthwise convolution of dilation 2, pointwise convolution, batch norm (Liu et al. 2019)."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel, stride, kernel - 1, dilation=2, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+
+class SeparableConv(nn.Sequential):
+    """Twice: ReLU, depthwise convolution, pointwise convolution, batch norm (Liu et al. 2019); the first has the stride."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        layers: list[nn.Module] = []
+        for step in (stride, 1):
+            layers += [
+                nn.ReLU(),
+                nn.Conv2d(channels, channels, kernel, step, kernel // 2, groups=channels, bias=False),
+                nn.Conv2d(channels, channels, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            ]
+        super().__init__(*layers)
+
+
+class FactorizedReduce(nn.Module):
+    """Half the image, ``c_out`` channels: two 1x1 convolutions of stride 2, one moved by a pixel (Liu et al. 2019)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
+        self.norm = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block; a side of odd length gets a row or column of zeros for the moved one."""
+        x = torch.relu(x)
+        moved = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[:, :, 1:, 1:]
+        out: Tensor = self.norm(torch.cat([self.even(x), self.odd(moved)], dim=1))
+        return out
+
+
 class SqueezeExcite(nn.Module):
     """Channel attention (Hu et al. 2018): global mean, two 1x1 convolutions, sigmoid gate."""
 
