@@ -82,6 +82,7 @@ def test_arena_prints_tables_for_people(archwright, table):
         (["--searcher", "nope"], "unknown searcher"),
         (["--searcher", "ls", "--fidelities", "2,8"], "--fidelities is for searchers that ask for short trainings"),
         (["--searcher", "hyperband", "--fidelities", "3,8"], "after 3 epochs; it has 2, 8"),
+        (["--noise", "0.1"], "--noise is for surrogates"),
         (["--searcher", "hyperband", "--fidelities", "2;8"], "takes positive whole numbers"),
         (["--searcher", "ls:ties"], "takes NAME=VALUE, not 'ties'"),
         (["--signal", "val_accuracy@7"], "not known after 7 epochs; it is after 2, 8"),
@@ -188,3 +189,25 @@ def test_nats_bench_as_distributed_becomes_a_table(archwright, shared_data):
     assert done.code == 0, done.err
     assert done.json["architectures"] == 3
     assert load_table("t.table.npz").datasets == ("cifar10", "cifar100", "imagenet16-120")
+
+
+def test_searchers_compete_on_the_surrogate(archwright, shared_data):
+    pytest.importorskip("onnxruntime")
+    words = ("arena", "nasbench301", "--data-dir", shared_data, "-s", "ls", "-s", "random", "--runs", 2, "--budget", 20)
+    done = archwright(*words, "--noise", 0.1, "--json")
+    assert done.code == 0, done.err
+    assert done.json["optimum"] is None
+    assert done.json["results"][0]["to_optimum"] is None
+    assert "reached" not in done.json["files"]
+    assert "Nobody knows the optimum" in Path(done.json["files"]["html"]).read_text()
+    assert "val_accuracy after 98 epochs" in archwright(*words).out
+    shown = archwright("table", "show", "nasbench301", "--data-dir", shared_data)
+    assert "1,076,746,950,455,072,400 architectures" in shown.out
+    for wrong, message in (
+        (("--signal", "val_accuracy", "--signal", "val_loss"), "one --signal"),
+        (("--dataset", "cifar100"), "is about cifar10"),
+        (("--give-first",), "--give-first is for tables"),
+    ):
+        refused = archwright(*words, *wrong)
+        assert refused.code == 2
+        assert message in refused.err

@@ -3,6 +3,7 @@
 from archwright.arena.comparison import Comparison, compete
 from archwright.arena.problem import Problem, Signal, default_signal, read_signal, shares
 from archwright.arena.runs import Entry, Run, run
+from archwright.arena.surrogate import SurrogateProblem, surrogate_problem
 
 __all__ = [
     "Comparison",
@@ -10,9 +11,11 @@ __all__ = [
     "Problem",
     "Run",
     "Signal",
+    "SurrogateProblem",
     "compete",
     "default_signal",
     "read_signal",
     "run",
     "shares",
+    "surrogate_problem",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from archwright.arena import statistics
 from archwright.arena.problem import Problem
 from archwright.arena.runs import Entry, OnDone, Run, nothing, run_all
+from archwright.arena.surrogate import SurrogateProblem
 from archwright.errors import SettingsError
 from archwright.searchers import make_searcher
 
@@ -103,7 +104,9 @@ class Comparison:
                     "best_std": float(last[entry.label].std(ddof=1)) if len(reached) > 1 else 0.0,
                     "best_interval": list(statistics.interval(last[entry.label])),
                     "at": [self._at(entry.label, n) for n in self.checkpoints],
-                    "to_optimum": {
+                    "to_optimum": None
+                    if not problem.complete
+                    else {
                         **statistics.spread(reached[np.isfinite(reached)]),
                         "reached": int(np.isfinite(reached).sum()),
                         "equivalents_mean": self._in_equivalents(reached[np.isfinite(reached)]),
@@ -113,6 +116,15 @@ class Comparison:
             )
         tests = statistics.compare("best", last, smaller_is_better=smaller) if len(last) > 1 else []
         ranks: dict[str, Any] = {}
+        top = {
+            "signal": float(best(signal)),
+            "report": float(np.nanmin(report) if smaller else np.nanmax(report)),
+        }
+        if not problem.complete:
+            if len(last) > 1:
+                order, critical = statistics.average_ranks(last, smaller_is_better=smaller)
+                ranks = {"measure": "best", "average": order, "critical_difference": critical}
+            return {"optimum": None, "best_found": top, "results": results, "tests": tests, "ranks": ranks}
         if len(last) > 1:
             tests += statistics.compare(
                 "to_optimum",
@@ -121,13 +133,7 @@ class Comparison:
             )
             order, critical = statistics.average_ranks(self.to_optimum, smaller_is_better=True)
             ranks = {"measure": "to_optimum", "average": order, "critical_difference": critical}
-        return {
-            "optimum": {
-                "signal": float(best(signal)),
-                "report": float(np.nanmin(report) if smaller else np.nanmax(report)),
-            },
-            "results": results, "tests": tests, "ranks": ranks,
-        }  # fmt: skip
+        return {"optimum": top, "results": results, "tests": tests, "ranks": ranks}
 
     @property
     def equivalents(self) -> float:
@@ -209,7 +215,7 @@ class Comparison:
 
 
 def compete(
-    problem: Problem,
+    problem: Problem | SurrogateProblem,
     searchers: Sequence[Entry],
     *,
     runs: int = 30,
@@ -218,7 +224,7 @@ def compete(
     workers: int = 1,
     on_done: OnDone = nothing,
 ) -> Comparison:
-    """Let searchers compete on a table. Runs of one seed start at the same architecture.
+    """Let searchers compete on a table or surrogate. Runs of one seed start at the same architecture.
 
     Raises:
         SettingsError: an unknown searcher or option, a searcher that cannot handle the objectives, two of one name, or
@@ -231,8 +237,8 @@ def compete(
     for name, value in (("runs", runs), ("budget", budget), ("workers", workers)):
         if value < 1:
             raise SettingsError(f"{name} must be at least 1, not {value}")
-    size = len(problem.table)
-    if budget > size:
+    size = problem.size
+    if size is not None and budget > size:
         raise SettingsError(
             f"a budget of {budget} is beyond the table: it has {size} architectures; take at most {size}"
         )
@@ -244,4 +250,6 @@ def compete(
             raise SettingsError(f"the searcher {label!r} is there twice; name it once, or give it other options")
     seeds = range(seed, seed + runs)
     found = run_all(problem, searchers, budget, seeds, workers, on_done)
+    if isinstance(problem, SurrogateProblem):
+        problem, found = problem.settled(found)
     return Comparison(problem, tuple(searchers), budget, seed, found)

@@ -18,7 +18,7 @@ def curves(comparison: Comparison) -> Figure:
         return _front_curves(comparison)
     figure, axes = style.new_figure(9.5, 4.2, 1, 2)
     smaller = comparison.problem.report.direction == "minimize"
-    best = comparison.result["optimum"]["report"]
+    best = (comparison.result["optimum"] or comparison.result["best_found"])["report"]
     xs = np.arange(1, comparison.budget + 1)
     for colour, (label, matrix) in zip(style.PALETTE * 3, comparison.curves.items()):
         regret = (matrix - best) if smaller else (best - matrix)
@@ -34,7 +34,8 @@ def curves(comparison: Comparison) -> Figure:
     settled = min(float(np.nanmean(m[:, min(4, m.shape[1] - 1)])) for m in comparison.curves.values())
     if not smaller and settled < best:
         axes[0].set_ylim(settled, best + 0.04 * (best - settled))
-    axes[1].set_ylabel("regret (distance to the optimum)")
+    known = "the optimum" if comparison.problem.complete else "the best found by anyone"
+    axes[1].set_ylabel(f"regret (distance to {known})")
     axes[1].set_yscale("log")
     for axis in axes:
         axis.set_xscale("log")
@@ -67,8 +68,8 @@ def _front_curves(comparison: Comparison) -> Figure:
 
 
 def reached(comparison: Comparison) -> Figure | None:
-    """Share of the runs that have reached the optimum, over evaluations; one objective."""
-    if comparison.several:
+    """Share of the runs that have reached the optimum, over evaluations; one objective, and a known optimum."""
+    if comparison.several or not comparison.problem.complete:
         return None
     figure, axes = style.new_figure(6.4, 3.8)
     for colour, (label, counts) in zip(style.PALETTE * 3, comparison.to_optimum.items()):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from archwright.errors import SettingsError, TableError
 from archwright.evaluation import Direction, Evaluation, Goal, Objective
 from archwright.space import Architecture, Space
 from archwright.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from archwright.arena.runs import Run
 
 PREFERRED = ("val_accuracy", "val_acc", "test_accuracy", "test_acc", "accuracy")
 
@@ -54,12 +57,10 @@ def read_signal(table: Table, dataset: str, text: str) -> Signal:
         TableError: the table has no such metric, epoch or seed.
         SettingsError: the text is not in that notation.
     """
-    match = re.fullmatch(r"([^@#]+)(?:@(\d+))?(?:#(\w+))?", text.strip())
-    if match is None:
-        raise SettingsError(f"{text!r} is not of the form METRIC[@EPOCH][#SEED]")
-    column = table.column(dataset, match[1])
-    epoch = int(match[2]) if match[2] else (column.epochs[-1] if column.epochs else None)
-    seed: int | str = match[3] or "mean"
+    metric, named, which = split_signal(text)
+    column = table.column(dataset, metric)
+    epoch = named or (column.epochs[-1] if column.epochs else None)
+    seed: int | str = which or "mean"
     if seed not in ("mean", "random"):
         if not str(seed).isdigit():
             raise SettingsError(f"{text!r}: the seed must be a number, mean or random, not {seed!r}")
@@ -68,6 +69,18 @@ def read_signal(table: Table, dataset: str, text: str) -> Signal:
         raise TableError(f"table {table.name} keeps one value of {column.label}; there are no trainings to draw from")
     column.at(epoch, 0 if seed == "random" else seed)  # type: ignore[arg-type]
     return Signal(column.metric, column.direction, epoch, seed)
+
+
+def split_signal(text: str) -> tuple[str, int | None, str | None]:
+    """Metric, epoch and seed of ``METRIC[@EPOCH][#SEED]``.
+
+    Raises:
+        SettingsError: the text is not in that notation.
+    """
+    match = re.fullmatch(r"([^@#]+)(?:@(\d+))?(?:#(\w+))?", text.strip())
+    if match is None:
+        raise SettingsError(f"{text!r} is not of the form METRIC[@EPOCH][#SEED]")
+    return match[1], int(match[2]) if match[2] else None, match[3]
 
 
 def default_signal(table: Table, dataset: str) -> Signal:
@@ -270,6 +283,7 @@ class Problem:
         report: what its incumbent is judged by; only with one objective.
         given: rows of the table that every searcher is told before it starts (a trivial solution); they count.
         fidelities: shares of a full evaluation that searchers may ask for, ascending, the last is 1.
+        complete: whether the best of the table is the best there is.
     """
 
     table: Table
@@ -278,6 +292,7 @@ class Problem:
     report: Signal
     given: tuple[int, ...] = ()
     fidelities: tuple[float, ...] = (1.0,)
+    complete: bool = True
 
     def __post_init__(self) -> None:
         for signal in (*self.signals, self.report):
@@ -296,6 +311,30 @@ class Problem:
         """The objectives."""
         return Goal(tuple(Objective(s.metric, s.direction) for s in self.signals))
 
+    @property
+    def size(self) -> int:
+        """Architectures of the table."""
+        return len(self.table)
+
+    @property
+    def varies(self) -> bool:
+        """Whether runs of different seeds see different values."""
+        return any(s.seed == "random" for s in self.signals)
+
+    def signal_of_run(self, run: Run) -> NDArray[np.float64]:
+        """What the run saw of its rows, by the first signal; NaN where nothing."""
+        if not self.varies:
+            return self.values(self.signals[0])[run.rows]
+        answers, metric = self.evaluations_of_run(run.seed), self.signals[0].metric
+        return np.array([answers[row].metrics.get(metric, np.nan) for row in run.rows])
+
+    def architecture(self, row: int) -> Architecture:
+        """That of a row."""
+        return self.table.architecture(row)
+
+    def asked(self, rows: Sequence[int]) -> None:
+        """Nothing: rows say it."""
+
     def column(self, signal: Signal) -> Column:
         """Where a signal comes from."""
         return self.table.column(self.dataset, signal.metric)
@@ -313,7 +352,7 @@ class Problem:
     def evaluations_of_run(self, seed: int, fidelity: float = 1.0) -> list[Evaluation]:
         """The answer for each row that a run of this seed gets; at all fidelities it sees the same trainings."""
         signals = self.at_fidelity(fidelity)
-        if all(s.seed != "random" for s in signals):
+        if not self.varies:
             if fidelity not in self._evaluations:
                 self._evaluations[fidelity] = self._answers([self.values(s) for s in signals], fidelity)
             return self._evaluations[fidelity]

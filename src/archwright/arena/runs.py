@@ -6,13 +6,38 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archwright.arena.problem import Problem
+from archwright.evaluation import Evaluation, Goal
 from archwright.searchers import Searcher, make_searcher
+from archwright.space import Architecture
+
+
+class Answers(Protocol):
+    """Evaluations by row."""
+
+    def __getitem__(self, row: int, /) -> Evaluation: ...
+
+
+class Competition(Protocol):
+    """What a run needs of a problem, be it of a table or of a surrogate."""
+
+    @property
+    def space(self) -> Any: ...
+    @property
+    def goal(self) -> Goal: ...
+    @property
+    def given(self) -> tuple[int, ...]: ...
+    @property
+    def fidelities(self) -> tuple[float, ...]: ...
+    @property
+    def size(self) -> int | None: ...
+    def architecture(self, row: int) -> Architecture: ...
+    def asked(self, rows: Sequence[int]) -> tuple[Architecture, ...] | None: ...
+    def evaluations_of_run(self, seed: int, fidelity: float = 1.0) -> Answers: ...
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,7 @@ class Run:
         steps: of a local search: evaluations before each move to a better solution, neighbours tried and paid for in it.
         short: evaluations at less than full fidelity.
         spent: full equivalents spent when each of ``rows`` was known; their number where all evaluations were full.
+        asked: architectures of ``rows``, where the rows come into being in the run.
     """
 
     seed: int
@@ -45,6 +71,7 @@ class Run:
     steps: tuple[tuple[int, int, int], ...] = ()
     short: int = 0
     spent: NDArray[np.float64] | None = None
+    asked: tuple[Architecture, ...] | None = None
 
     @property
     def costs(self) -> NDArray[np.float64]:
@@ -59,7 +86,7 @@ def nothing(_: Entry, __: Run) -> None:
     """Called after each run, by default."""
 
 
-def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
+def run(problem: Competition, entry: Entry, budget: int, seed: int) -> Run:
     """One search that spends ``budget`` full equivalents on different architectures, or less when the searcher has no more.
 
     What the problem gives to every searcher is evaluated and told first.
@@ -78,7 +105,7 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
     for row in problem.given[:budget]:
         seen.add(row)
         rows.append(row)
-        searcher.tell(problem.table.architecture(row), answers[row])
+        searcher.tell(problem.architecture(row), answers[row])
     while len(rows) < budget:
         proposals = searcher.ask(1)
         if not proposals:
@@ -96,12 +123,12 @@ def run(problem: Problem, entry: Entry, budget: int, seed: int) -> Run:
         searcher.tell(proposals[0], answers[row])
     seconds = time.perf_counter() - started
     steps = tuple(tuple(step) for step in getattr(searcher, "steps", ()))
-    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, steps)
+    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, steps, asked=problem.asked(rows))
 
 
-def _run_at_fidelities(problem: Problem, searcher: Searcher, budget: int, seed: int, started: float) -> Run:
+def _run_at_fidelities(problem: Competition, searcher: Searcher, budget: int, seed: int, started: float) -> Run:
     """The same with evaluations that cost their fidelity."""
-    answers = {1.0: problem.evaluations_of_run(seed)}
+    answers: dict[float, Answers] = {1.0: problem.evaluations_of_run(seed)}
     rows: list[int] = []
     costs: list[float] = []
     seen: set[tuple[int, float]] = set()
@@ -110,7 +137,7 @@ def _run_at_fidelities(problem: Problem, searcher: Searcher, budget: int, seed: 
         seen.add((row, 1.0))
         rows.append(row)
         costs.append(spent := spent + 1.0)
-        searcher.tell(problem.table.architecture(row), answers[1.0][row])
+        searcher.tell(problem.architecture(row), answers[1.0][row])
     while repeats <= 100 * budget:
         proposals = searcher.ask(1)
         if not proposals:
@@ -133,11 +160,12 @@ def _run_at_fidelities(problem: Problem, searcher: Searcher, budget: int, seed: 
             answers[fidelity] = problem.evaluations_of_run(seed, fidelity)
         searcher.tell(proposals[0], answers[fidelity][row])
     seconds = time.perf_counter() - started
-    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, short=short, spent=np.array(costs))
+    asked = problem.asked(rows)
+    return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, short=short, spent=np.array(costs), asked=asked)
 
 
 def run_all(
-    problem: Problem,
+    problem: Competition,
     entries: Sequence[Entry],
     budget: int,
     seeds: Sequence[int],
@@ -162,10 +190,10 @@ def run_all(
     return found
 
 
-_problem: Problem | None = None
+_problem: Competition | None = None
 
 
-def _receive(problem: Problem) -> None:
+def _receive(problem: Competition) -> None:
     global _problem
     _problem = problem
 

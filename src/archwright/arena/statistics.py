@@ -28,15 +28,12 @@ def incumbents(problem: Problem, runs: Sequence[Run], budget: int) -> Matrix:
 
     Only full evaluations count; the budget is in full equivalents.
     """
-    signal, report = problem.values(problem.signals[0]), problem.values(problem.report)
+    report = problem.values(problem.report)
     sign = problem.goal.objectives[0].sign
     out = np.full((len(runs), budget), np.nan)
     for i, run in enumerate(runs):
-        seen = np.array(
-            [problem.goal.values(e)[0] if e.status == "ok" else -np.inf for e in _answers(problem, run)]
-            if problem.signals[0].seed == "random"
-            else np.where(np.isnan(signal[run.rows]), -np.inf, sign * signal[run.rows])
-        )
+        signal = problem.signal_of_run(run)
+        seen = np.where(np.isnan(signal), -np.inf, sign * signal)
         if not len(seen):
             continue
         best = np.maximum.accumulate(seen)
@@ -48,13 +45,13 @@ def incumbents(problem: Problem, runs: Sequence[Run], budget: int) -> Matrix:
     return out
 
 
-def _answers(problem: Problem, run: Run) -> list[Any]:
-    answers = problem.evaluations_of_run(run.seed)
-    return [answers[row] for row in run.rows]
-
-
 def to_optimum(problem: Problem, runs: Sequence[Run]) -> Matrix:
-    """Full equivalents until an architecture with the best signal was evaluated in full; infinity if it never was."""
+    """Full equivalents until an architecture with the best signal was evaluated in full; infinity if it never was.
+
+    Infinity also where the best of the table need not be the best there is.
+    """
+    if not problem.complete:
+        return np.full(len(runs), math.inf)
     values = problem.goal.objectives[0].sign * problem.values(problem.signals[0])
     best = values >= np.nanmax(values)
     found: list[float] = []

@@ -51,7 +51,7 @@ def main_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     ]
     rows = []
     for row in result["results"]:
-        to = row["to_optimum"]
+        to = row["to_optimum"] or {"mean": None, "reached": "–"}
         some = to["mean"] is not None
         rows.append(
             [
@@ -60,7 +60,7 @@ def main_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
                 "{:.3f}-{:.3f}".format(*row["best_interval"]),
                 f"{to['mean']:.1f} ± {to['std']:.1f}" if some else "–",
                 f"{to['min']:.0f}-{to['max']:.0f}" if some else "–",
-                f"{to['reached']} of {result['runs']}",
+                f"{to['reached']} of {result['runs']}" if comparison.problem.complete else "–",
                 f"{row['seconds']:.1f}",
             ]
         )
@@ -159,10 +159,12 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> dict[str, st
 
 def _page(comparison: Comparison, pictures: dict[str, str]) -> str:
     result: dict[str, Any] = comparison.result
-    optimum = ", ".join(f"{name} {style.number(value)}" for name, value in result["optimum"].items())
+    top = result["optimum"] or result["best_found"]
+    title_of_top = "Optimum of the table" if result["optimum"] else "Nobody knows the optimum; best found by anyone"
+    optimum = ", ".join(f"{name} {style.number(value)}" for name, value in top.items())
     parts = [
         f"<h1>Searchers on {escape(result['table'])}, {escape(result['dataset'])}</h1>",
-        f'<p class="lead">{escape(lead(comparison))} Optimum of the table: {escape(optimum)}.</p>',
+        f'<p class="lead">{escape(lead(comparison))} {title_of_top}: {escape(optimum)}.</p>',
         _html_table(*main_table(comparison)),
     ]
     for name, picture in pictures.items():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archwright.cli import common
 from archwright.errors import SettingsError
+
+if TYPE_CHECKING:
+    from archwright.arena import Problem, SurrogateProblem
 
 
 def arena(
@@ -51,6 +54,9 @@ def arena(
             help="For hyperband and successive-halving: epochs they may ask for, such as 12,200; by default all that the table has.",
         ),
     ] = None,
+    noise: Annotated[
+        float, typer.Option(help="For a surrogate: standard deviation of the noise on what searchers see.")
+    ] = 0.0,
     give_first: Annotated[
         bool,
         typer.Option(
@@ -65,27 +71,26 @@ def arena(
     json: common.Json = False,
 ) -> None:
     """Compare searchers on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
-    from archwright.arena import Problem, compete, default_signal, read_signal, shares
+    from archwright.arena import compete
     from archwright.arena.writing import lead, main_table, significance, write_comparison
     from archwright.searchers import SEARCHERS
-    from archwright.tables import find_table
+    from archwright.tables.surrogate import SURROGATES
 
-    found = find_table(table, data_dir)
-    where = found.dataset(dataset)
-    signals = tuple(read_signal(found, where, s) for s in signal or []) or (default_signal(found, where),)
-    if report is not None and len(signals) > 1:
-        raise SettingsError("--report is for one --signal; with several, the front itself is judged")
-    judged = read_signal(found, where, report) if report else signals[0]
-    names = searcher or (["random", "dmls", "nsga2"] if len(signals) > 1 else ["random", "rea", "ls", "lspon"])
+    several = len(signal or []) > 1
+    names = searcher or (["random", "dmls", "nsga2"] if several else ["random", "rea", "ls", "lspon"])
     entries = [_entry(n) for n in names]
-    known: tuple[float, ...] = (1.0,)
-    if any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].several_fidelities for e in entries):
-        known = shares(found, where, signals, common.whole_numbers(fidelities, "--fidelities"))
-    elif fidelities is not None:
+    short = any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].several_fidelities for e in entries)
+    if fidelities is not None and not short:
         raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
+    epochs = common.whole_numbers(fidelities, "--fidelities")
+    problem = (
+        _on_surrogate(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
+        if table in SURROGATES
+        else _on_table(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
+    )
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
-            Problem(found, where, signals, judged, _first(found) if give_first else (), known),
+            problem,
             entries,
             runs=runs,
             budget=budget,
@@ -105,6 +110,61 @@ def arena(
         console.print(common.table("Wilcoxon signed-rank tests, two-sided; the page has all", header, rows))
     for kind, file in files.items():
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
+
+
+def _on_table(
+    name: str,
+    dataset: str | None,
+    signal: list[str],
+    report: str | None,
+    noise: float,
+    epochs: tuple[int, ...] | None,
+    short: bool,
+    give_first: bool,
+    data_dir: Path | None,
+) -> Problem:
+    from archwright.arena import Problem, default_signal, read_signal, shares
+    from archwright.tables import find_table
+
+    if noise:
+        raise SettingsError("--noise is for surrogates; a table has its trainings: --signal METRIC#random")
+    found = find_table(name, data_dir)
+    where = found.dataset(dataset)
+    signals = tuple(read_signal(found, where, s) for s in signal) or (default_signal(found, where),)
+    if report is not None and len(signals) > 1:
+        raise SettingsError("--report is for one --signal; with several, the front itself is judged")
+    judged = read_signal(found, where, report) if report else signals[0]
+    known = shares(found, where, signals, epochs) if short else (1.0,)
+    return Problem(found, where, signals, judged, _first(found) if give_first else (), known)
+
+
+def _on_surrogate(
+    name: str,
+    dataset: str | None,
+    signal: list[str],
+    report: str | None,
+    noise: float,
+    epochs: tuple[int, ...] | None,
+    short: bool,
+    give_first: bool,
+    data_dir: Path | None,
+) -> SurrogateProblem:
+    from archwright.arena import surrogate_problem
+    from archwright.tables.surrogate import find_surrogate
+
+    found = find_surrogate(name, data_dir)
+    if dataset not in (None, found.dataset):
+        raise SettingsError(f"{name} is about {found.dataset}, not {dataset!r}")
+    if len(signal) > 1:
+        raise SettingsError(f"{name} is for one --signal: the true front of a surrogate is not known")
+    if give_first:
+        raise SettingsError(f"--give-first is for tables, and {name} is a surrogate")
+    seen = signal[0] if signal else None
+    made = surrogate_problem(found, seen, report, noise=noise, epochs=epochs)
+    if short and epochs is None:
+        full = made.signal.epoch or 1
+        made = surrogate_problem(found, seen, report, noise=noise, epochs=range(1, full + 1))
+    return made
 
 
 def _first(table: Any) -> tuple[int, ...]:

@@ -91,6 +91,7 @@ def _training() -> list[dict[str, Any]]:
 def _tables() -> list[dict[str, Any]]:
     from archwright.tables import KNOWN, data_folders
     from archwright.tables.known import SHIPPED, SUFFIX
+    from archwright.tables.surrogate import SURROGATES
 
     shipped = [
         {"name": f.name.removesuffix(SUFFIX), "summary": "comes with Archwright"} for f in SHIPPED.glob(f"*{SUFFIX}")
@@ -98,4 +99,5 @@ def _tables() -> list[dict[str, Any]]:
     here = [f for folder in data_folders() if folder.is_dir() for f in sorted(folder.glob(f"*{SUFFIX}"))]
     own = [{"name": f.name.removesuffix(SUFFIX), "summary": str(f)} for f in here]
     published = [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
-    return shipped + own + published
+    surrogates = [{"name": name, "summary": f"{text}; from {file}"} for name, (text, file) in SURROGATES.items()]
+    return shipped + own + published + surrogates

@@ -175,8 +175,10 @@ def show(
 ) -> None:
     """What a table holds: data sets, metrics, epochs, seeds, optimum."""
     from archwright.tables import find_table
+    from archwright.tables.surrogate import SURROGATES, find_surrogate
 
-    _print(find_table(table, data_dir).describe(), json)
+    found = find_surrogate(table, data_dir) if table in SURROGATES else find_table(table, data_dir)
+    _print(found.describe(), json)
 
 
 def _print(facts: dict[str, object], json: bool) -> None:
