@@ -211,6 +211,8 @@ def search(
     stop_early: bool = False,
     repeats: int = 1,
     replicate: bool = False,
+    inherit: bool = False,
+    inherit_epochs: int | None = None,
     warm_start: str | Path | Iterable[Architecture | Mapping[str, Any]] | None = None,
     final: FinalSettings | None = None,
     watcher: Watcher | None = None,
@@ -246,6 +248,9 @@ def search(
         time_limit: seconds for one evaluation.
         stop_early: stop trials that are in the worse half at equal epochs.
         repeats: trainings per evaluation, averaged.
+        inherit: start each training from the weights of the best finished trial that differs in one parameter. Scores of
+            such trials owe something to their ancestors; the final training starts from scratch. Needs ``study``.
+        inherit_epochs: of trainings that start so; ``epochs`` by default.
         replicate: evaluate a repeated architecture anew instead of answering from the cache.
         warm_start: a study's folder, a JSON file with architectures, or architectures, to evaluate first.
         final: what happens at the end, see :class:`~archwright.study.final.FinalSettings`.
@@ -290,6 +295,8 @@ def search(
         watcher=watcher or Silent(),
         final_watcher=final_watcher or Silent(),
     )
+    if inherit or inherit_epochs is not None:
+        described |= _let_inherit(evaluator, study, inherit, inherit_epochs, stop_early, amounts)
     given = _given(warm_start, family.space)
     return job.run(
         {
@@ -359,6 +366,7 @@ class _Job:
                 fidelities=self.fidelities,
                 repeats=int(described.get("repeats", 1)),
                 early_stopping=self._early_stopping(),
+                inherits="inherit" in described,
                 watcher=self.watcher,
             )
             interrupted = False
@@ -571,6 +579,39 @@ def _amounts(
     if evaluate is None and epochs not in (None, fidelities[-1]):
         raise SettingsError(f"the last of the fidelities is a full training: {fidelities[-1]:g} epochs, not {epochs}")
     return fidelities
+
+
+def _let_inherit(
+    evaluator: Evaluator,
+    study: str | Path | None,
+    inherit: bool,
+    epochs: int | None,
+    stop_early: bool,
+    amounts: Sequence[float] | None,
+) -> dict[str, Any]:
+    """Prepare the evaluator for inheritance; returns what it adds to the settings.
+
+    Raises:
+        SettingsError: it does not go with the rest.
+    """
+    from archwright.evaluate import NetworkEvaluator
+
+    if not inherit:
+        raise SettingsError("epochs of trainings that inherit weights need inherit (--inherit)")
+    if not isinstance(evaluator, NetworkEvaluator):
+        raise SettingsError("weights are inherited in trainings of ours; they do not go with a function of your own")
+    if study is None:
+        raise SettingsError("inherited weights are kept in the study's folder; name one with study=")
+    if stop_early or amounts is not None:
+        raise SettingsError(
+            "a training that inherits weights cannot be compared epoch by epoch with one that does not; leave out "
+            "inheritance, or stopping early and searchers of several fidelities"
+        )
+    full = evaluator.training.epochs
+    if epochs is not None and not 1 <= epochs <= full:
+        raise SettingsError(f"trainings that inherit weights take 1 to {full} epochs, not {epochs}")
+    evaluator.weights, evaluator.inherit_epochs = (Path(study) / "weights").absolute(), epochs
+    return {"inherit": True if epochs is None else epochs}
 
 
 def _shares(amounts: Sequence[float]) -> tuple[float, ...]:

@@ -317,3 +317,33 @@ def test_a_function_of_the_user_gets_the_amount_to_spend():
     assert result.best.is_full
     with pytest.raises(ArchwrightError, match="needs fidelities="):
         aw.search(space, **words, budget=6)
+
+
+def test_neighbours_inherit_weights(archwright):
+    words = ["search", "mlp", "--data", "digits", "--limit", "200", "--epochs", "2", "--searcher", "ls", "--workers", "1",
+             "--inherit", "--inherit-epochs", "1", "--top", "0", "--study", "s", "--json"]  # fmt: skip
+    assert archwright(*words, "--budget", 4).code == 0
+    done = archwright(*words, "--budget", 7)
+    assert done.code == 0, done.err
+    _, trials, _ = load_trials(Path("s"), None)
+    heirs = [t for t in trials if t.parent is not None]
+    assert heirs
+    assert all(t.evaluation.metrics["inherited"] > 0 and t.evaluation.cost == 0.5 for t in heirs)
+    assert done.json["equivalents"] == pytest.approx(len(trials) - 0.5 * len(heirs))
+    fewer = [*words[: words.index("--inherit")], "--top", "0", "--study", "s"]
+    assert "inherit was 1, now None" in archwright(*fewer, "--budget", 7).err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--inherit-epochs", "1"], "need inherit"),
+        (["--inherit", "--inherit-epochs", "9"], "take 1 to 2 epochs, not 9"),
+        (["--inherit", "--stop-early"], "cannot be compared epoch by epoch"),
+        (["--inherit", "--searcher", "hyperband"], "cannot be compared epoch by epoch"),
+    ],
+)
+def test_inheritance_that_makes_no_sense_is_refused(archwright, words, message):
+    done = archwright("search", "mlp", "--data", "digits", "--epochs", "2", "--budget", 3, "--study", "s", *words)
+    assert done.code == 2
+    assert message in done.err

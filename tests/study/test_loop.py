@@ -96,7 +96,7 @@ def test_kill_at_any_moment_loses_only_what_was_in_flight(tmp_path, workers):
     budget, kept = 24, 0
     for delay in itertools.cycle([0.3, 0.05, 0.55, 0.2]):
         process = start(folder, budget, workers, 0.01)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while len(stored(folder)) <= kept and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(delay)
@@ -294,3 +294,45 @@ def test_only_full_trainings_are_compared(tmp_path):
     assert short
     assert not any(t.is_full or t.stopped_early for t in short)
     assert any(t.is_full for t in trials)
+
+
+class Lined(Toy):
+    """Takes a lineage, and knows what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.lineages = []
+
+    def __call__(self, architecture, *, lineage, **options):
+        self.lineages.append((architecture, lineage))
+        return super().__call__(architecture, **options)
+
+
+def test_the_best_trial_that_differs_in_one_parameter_is_the_parent(tmp_path):
+    evaluator = Lined()
+    loop = run(None, 60, evaluator=evaluator, inherits=True)
+    found = {t.number: t for t in loop.trials}
+    assert sum(lineage.parent is not None for _, lineage in evaluator.lineages) > 30
+    for architecture, lineage in evaluator.lineages:
+        trial = found[lineage.number]
+        assert trial.architecture == architecture
+        assert trial.parent == (lineage.parent.number if lineage.parent else None)
+        before = [t for t in loop.trials[: loop.trials.index(trial)] if t.is_full]
+        near = [t for t in before if sum(t.architecture[n] != architecture[n] for n in architecture) == 1]
+        best = max((t.evaluation.metrics["score"] for t in near), default=None)
+        assert (None if trial.parent is None else found[trial.parent].evaluation.metrics["score"]) == best
+
+
+def test_parents_are_stored_and_replayed(tmp_path):
+    whole = run(tmp_path / "whole", 40, evaluator=Lined(), inherits=True)
+    run(tmp_path / "parts", 17, evaluator=Lined(), inherits=True)
+    parts = run(tmp_path / "parts", 40, evaluator=Lined(), inherits=True)
+    assert [(t.number, t.parent) for t in parts.trials] == [(t.number, t.parent) for t in whole.trials]
+    assert any(t.parent is not None for t in whole.trials)
+
+
+def test_parameters_that_come_and_go_do_not_count_as_differences():
+    from archwright.study.loop import differing
+
+    assert differing(Architecture({"a": 1}), Architecture({"a": 2, "b": 1})) == 1
+    assert differing(Architecture({"a": 1, "b": 1}), Architecture({"a": 1, "b": 2})) == 1

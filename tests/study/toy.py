@@ -58,6 +58,7 @@ def run(
     limits=None,
     space=SPACE,
     fidelities=(1.0,),
+    inherits=False,
 ):
     """A stored search; returns its loop, with trials and conversation."""
     store = Store(path, url)
@@ -69,7 +70,7 @@ def run(
         executor = InProcess(evaluator) if workers == 0 else Processes(evaluator, workers, time_limit=time_limit)
         loop = Loop(
             space, GOAL, conversation, store, executor, limits or Budget(budget), seed=seed, fidelities=fidelities,
-            early_stopping=stopping,
+            early_stopping=stopping, inherits=inherits,
         )  # fmt: skip
         loop.reason = loop.run()
         return loop

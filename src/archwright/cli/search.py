@@ -118,6 +118,20 @@ def search(
     stop_early: Annotated[
         bool, typer.Option("--stop-early", help="Stop trials in the worse half at equal epochs.", rich_help_panel=HOW)
     ] = False,
+    inherit: Annotated[
+        bool,
+        typer.Option(
+            "--inherit",
+            help="Start each training from the weights of the best trial that differs in one parameter.",
+            rich_help_panel=TRAIN,
+        ),
+    ] = False,
+    inherit_epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of trainings that start so; --epochs by default.", rich_help_panel=TRAIN, show_default=False
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None,
         typer.Option(
@@ -240,6 +254,8 @@ def search(
             stop_early=stop_early,
             repeats=repeats,
             replicate=replicate,
+            inherit=inherit,
+            inherit_epochs=inherit_epochs,
             warm_start=warm_start,
             final=FinalSettings(top, final_epochs, baselines, onnx),
             watcher=progress.search,

@@ -16,6 +16,7 @@ from torch import nn
 
 from archwright.errors import ArchwrightError
 from archwright.evaluate.devices import derived_seed, is_out_of_memory
+from archwright.evaluate.inheritance import inherit
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import OnEpoch, Trained, train
 from archwright.evaluation import Evaluation, Status
@@ -45,6 +46,7 @@ class Attempt:
         time_limit: seconds for all of it.
         bounded: whether bounds matter.
         checkpoint: of the training; for a single one.
+        inherited: architecture and weights of another network to start from.
         network: the trained network, after an evaluation that is ``ok``.
     """
 
@@ -58,6 +60,7 @@ class Attempt:
     time_limit: float | None = None
     bounded: bool = True
     checkpoint: Path | None = None
+    inherited: tuple[Architecture, Mapping[str, torch.Tensor]] | None = None
     network: nn.Module | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +106,9 @@ class Attempt:
             self._stage = "build"
             self.network = self.evaluator.build(self.architecture, seed=own_seed)
         assert self.network is not None
+        if self.inherited is not None:
+            self._stage = "inheriting weights"
+            self._costs["inherited"] = self._inherit(self.network, *self.inherited, own_seed)
         self._stage = "training"
         limit = self.time_limit
         trained = train(
@@ -120,6 +126,14 @@ class Attempt:
             raise _BrokenCandidateError(trained.reason)
         self._done.append(trained)
         self._epochs = sum(t.epochs for t in self._done)
+
+    def _inherit(
+        self, network: nn.Module, parent: Architecture, weights: Mapping[str, torch.Tensor], seed: int
+    ) -> float:
+        family = self.evaluator.family
+        shape = self.evaluator.data.input_shape
+        morph = family.morph(self.architecture, parent, shape) if family.morph is not None else None
+        return inherit(network, weights, morph, seed=derived_seed(seed, 7)).share
 
     def _count(self, _epoch: int, _point: Mapping[str, float]) -> bool:
         self._epochs += 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from archwright.data import Data, DeviceSplit
 from archwright.errors import FamilyError, SettingsError
 from archwright.evaluate.attempt import Attempt, explain
+from archwright.evaluate.checkpoint import network_tensors, write_checkpoint
 from archwright.evaluate.cost import profile_network
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
+from archwright.evaluate.inheritance import read_weights
 from archwright.evaluate.metrics import METRICS, absent_classes, check_metrics, confidence_intervals
 from archwright.evaluate.precision import Precision
 from archwright.evaluate.scoring import evaluate_split
@@ -23,6 +26,9 @@ from archwright.evaluate.training import OnEpoch, device_splits
 from archwright.evaluation import Evaluation, Goal, Objective
 from archwright.families import Family, check_output
 from archwright.space import Architecture
+
+if TYPE_CHECKING:
+    from archwright.study.executors import Lineage
 
 ALWAYS = ("params", "macs")
 """Costs that every evaluation has, asked for or not."""
@@ -43,6 +49,8 @@ class NetworkEvaluator:
         repeats: trainings with other initial weights and orders of examples, averaged; the standard deviation of
             ``m`` is then in ``m_std``. Each costs a full evaluation.
         time_limit: seconds for one evaluation, all repeats included.
+        weights: folder in which trained weights are left and looked for, where trials inherit them.
+        inherit_epochs: of a training that starts from inherited weights; those of the training by default.
         profile_batch_size, profile_repeats, profile_threads: for latency, throughput and memory, see
             :func:`~archwright.evaluate.profile_network`. ``training_memory_mb`` has the training's batch size.
 
@@ -59,6 +67,8 @@ class NetworkEvaluator:
     device: str = "auto"
     repeats: int = 1
     time_limit: float | None = None
+    weights: Path | None = None
+    inherit_epochs: int | None = None
     profile_batch_size: int = 1
     profile_repeats: int = 30
     profile_threads: int | None = None
@@ -83,7 +93,13 @@ class NetworkEvaluator:
         return {**self.__dict__, "_splits": None}
 
     def __call__(
-        self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: OnEpoch | None = None
+        self,
+        architecture: Architecture,
+        *,
+        fidelity: float = 1.0,
+        seed: int = 0,
+        on_epoch: OnEpoch | None = None,
+        lineage: Lineage | None = None,
     ) -> Evaluation:
         """Evaluate; what goes wrong with the candidate makes a ``failed`` evaluation and is never raised.
 
@@ -92,8 +108,14 @@ class NetworkEvaluator:
             fidelity: share of the training's epochs (one at least); the schedule of learning rates is compressed.
             seed: of initial weights, order of examples, augmentation and dropout.
             on_epoch: called as ``on_epoch(epoch, metrics)`` in the first training, costs included; ``False`` stops.
+            lineage: whose weights to start from, and under which number to leave one's own in ``weights``. The metric
+                ``inherited`` is the share of parameters that came from there. Weights that are missing, damaged or not
+                finite are as if there was no parent.
         """
+        inherited = self._inherited(lineage)
         epochs = max(1, round(fidelity * self.training.epochs))
+        if inherited is not None and self.inherit_epochs is not None:
+            epochs = self.inherit_epochs
         attempt = Attempt(
             self,
             architecture,
@@ -103,8 +125,20 @@ class NetworkEvaluator:
             full_epochs=self.training.epochs,
             repeats=self.repeats,
             time_limit=self.time_limit,
+            inherited=inherited,
         )
-        return attempt.evaluation(seed)
+        evaluation = attempt.evaluation(seed)
+        if lineage is not None and self.weights is not None and attempt.network is not None:
+            with suppress(OSError):  # without its weights the trial is nobody's parent, but its result is kept
+                write_checkpoint(self.weights / f"{lineage.number}.safetensors", network_tensors(attempt.network), {})
+        return evaluation
+
+    def _inherited(self, lineage: Lineage | None) -> tuple[Architecture, dict[str, Tensor]] | None:
+        """Architecture and weights of the parent, if there are any."""
+        if lineage is None or lineage.parent is None or self.weights is None:
+            return None
+        found = read_weights(self.weights / f"{lineage.parent.number}.safetensors")
+        return None if found is None else (lineage.parent.architecture, found)
 
     def build(self, architecture: Architecture, *, seed: int = 0) -> nn.Module:
         """A fresh network on the evaluator's device. What the family's ``build`` raises goes through."""

@@ -23,6 +23,22 @@ class Build(Protocol):
 
 
 @dataclass(frozen=True)
+class Morph:
+    """How the weights of one network of a family become those of another one.
+
+    Attributes:
+        names: parent's module by child's module, where they differ; what is inside goes along.
+        identities: the child's new modules that can start as the identity.
+        widens: widening by repeating units keeps the function: all widths grow together, and no operation mixes units
+            otherwise than by weights (so no group norm, no concatenation).
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    identities: tuple[str, ...] = ()
+    widens: bool = False
+
+
+@dataclass(frozen=True)
 class Family:
     """A space and the networks it stands for.
 
@@ -44,6 +60,8 @@ class Family:
         networks: how many different ones there are, where ``identities`` tells them apart and it is known.
         check_shape: raises :class:`~archwright.errors.FamilyError` for an input shape it cannot take.
         genotypes: architecture -> the cell graphs it denotes, by name, for cell-based families.
+        morph: ``(child, parent, input_shape)`` -> how the parent's weights become the child's, for weight inheritance;
+            without it, tensors of the same name are copied as far as their shapes agree.
         source: the user's file, when the family comes from one.
     """
 
@@ -59,6 +77,7 @@ class Family:
     networks: int | None = None
     check_shape: Callable[[tuple[int, ...]], None] | None = None
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
+    morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph] | None = None
     source: str | None = None
 
     def key(self, architecture: Architecture) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archwright.families.base import Family, needs_images
+from archwright.families.base import Family, Morph, needs_images
 from archwright.space import Architecture, Choice, Integer, Space
 
 if TYPE_CHECKING:
@@ -40,9 +40,34 @@ def cnn() -> Family:
         space=space,
         build=build,
         summary="plain convolutional networks: stages, depth, width, block, kernel, SE, activation",
+        morph=morph,
         default=Architecture(default),
         check_shape=needs_images("cnn", 4),
     )
+
+
+def _blocks(architecture: Architecture, input_shape: tuple[int, ...]) -> dict[tuple[int, int], int]:
+    """Position in the network by stage and place in it."""
+    first = 2 if max(input_shape[1:]) > LARGE else 1
+    stages, depth = (int(str(architecture[name])) for name in ("stages", "depth"))
+    return {(stage, i): first + stage * depth + i for stage in range(stages) for i in range(depth)}
+
+
+def morph(child: Architecture, parent: Architecture, input_shape: tuple[int, ...]) -> Morph:
+    """Block by block of the same stage; widening and larger kernels keep the function.
+
+    A further block of a stage starts as the identity, which keeps the function where blocks are ``mbconv``, or the
+    activation is ReLU. A further stage, another kind of block or SE starts fresh.
+    """
+    ours, theirs = _blocks(child, input_shape), _blocks(parent, input_shape)
+    same = child["block"] == parent["block"]
+    names = {str(at): str(theirs[place]) if same and place in theirs else "none" for place, at in ours.items()}
+    names[str(max(ours.values()) + 1)] = str(max(theirs.values()) + 1)
+    last_stage = int(str(parent["stages"]))
+    identities = tuple(
+        str(at) for place, at in ours.items() if same and place not in theirs and place[0] < last_stage and place[1] > 0
+    )
+    return Morph(names, identities, widens=True)
 
 
 def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:

@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from archwright.errors import FamilyError
-from archwright.families.base import Family
+from archwright.families.base import Family, Morph
 from archwright.space import Architecture, Choice, Integer, Space
 
 if TYPE_CHECKING:
@@ -42,8 +42,35 @@ def mlp(max_depth: int = 4) -> Family:
         build=build,
         summary="multi-layer perceptrons: depth, width of each layer, activation, norm, dropout",
         options={"max_depth": max_depth},
+        morph=morph,
         default=Architecture({**default, "activation": "relu", "norm": True, "dropout": 0.0}),
     )
+
+
+def _places(architecture: Architecture) -> list[int]:
+    """Positions of the linear layers, the last one gives the logits."""
+    each = 2 + bool(architecture["norm"]) + bool(architecture["dropout"])
+    return [1 + each * k for k in range(int(str(architecture["depth"])) + 1)]
+
+
+def morph(child: Architecture, parent: Architecture, _input_shape: tuple[int, ...]) -> Morph:
+    """Layer by layer; widening keeps the function (widths are powers of two, so layer norm sees the same mean and variance).
+
+    A further layer starts as the identity if both have ReLU, no norm, and it is as wide as the one before; it keeps the
+    function then.
+    """
+    ours, theirs = _places(child), _places(parent)
+    shared = min(len(ours), len(theirs)) - 1
+    names = {str(mine): str(other) for mine, other in zip(ours[:shared], theirs[:shared])}
+    if child["norm"] and parent["norm"]:
+        names |= {str(mine + 1): str(other + 1) for mine, other in zip(ours[:shared], theirs[:shared])}
+    names[str(ours[-1])] = str(theirs[-1])
+    plain = child["activation"] == parent["activation"] == "relu" and not child["norm"]
+    new = range(len(theirs) - 1, len(ours) - 1)
+    identities = tuple(str(ours[k]) for k in new if plain and child[f"width{k}"] == child[f"width{k + 1}"])
+    for name in [str(ours[k]) for k in new]:
+        names[name] = "none"
+    return Morph(names, identities, widens=True)
 
 
 def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:

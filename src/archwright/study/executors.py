@@ -38,13 +38,35 @@ class Evaluator(Protocol):
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A finished trial whose weights another one starts from."""
+
+    number: int
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Under which number a trial leaves its weights, and whose it starts from, if anyone's."""
+
+    number: int
+    parent: Parent | None = None
+
+
+@dataclass(frozen=True)
 class Task:
-    """One evaluation to make."""
+    """One evaluation to make; evaluators hear of the ``lineage`` only where weights are inherited."""
 
     number: int
     architecture: Architecture
     fidelity: float
     seed: int
+    lineage: Lineage | None = None
+
+    def evaluate(self, evaluator: Evaluator, on_epoch: OnEpoch) -> Evaluation:
+        """Make it."""
+        more = {} if self.lineage is None else {"lineage": self.lineage}
+        return evaluator(self.architecture, fidelity=self.fidelity, seed=self.seed, on_epoch=on_epoch, **more)
 
 
 @dataclass(frozen=True)
@@ -83,7 +105,7 @@ class InProcess:
         """Evaluate now."""
         started = time.time()
         future: Future[Outcome] = Future()
-        evaluation = self._evaluator(task.architecture, fidelity=task.fidelity, seed=task.seed, on_epoch=on_epoch)
+        evaluation = task.evaluate(self._evaluator, on_epoch)
         future.set_result(Outcome(evaluation, started, time.time()))
         return future
 

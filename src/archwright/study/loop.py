@@ -11,14 +11,19 @@ from typing import Protocol
 import numpy as np
 
 from archwright.evaluation import Evaluation, Goal
-from archwright.space import Space
+from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation, Request, replay
-from archwright.study.executors import Executor, OnEpoch, Outcome, Task
-from archwright.study.record import Trial
+from archwright.study.executors import Executor, Lineage, OnEpoch, Outcome, Parent, Task
+from archwright.study.record import Trial, rank
 from archwright.study.stopping import Budget, EarlyStopping
 from archwright.study.storage import Running, Store
 
 IN_A_ROW = {"failed": 20, "infeasible": 2000}
+
+
+def differing(a: Architecture, b: Architecture) -> int:
+    """Parameters with different values, among those that both have."""
+    return sum(a[name] != b[name] for name in a if name in b)
 
 
 class Watcher(Protocol):
@@ -64,6 +69,7 @@ class Loop:
     fidelities: tuple[float, ...] = (1.0,)
     repeats: int = 1
     early_stopping: EarlyStopping | None = None
+    inherits: bool = False
     watcher: Watcher = field(default_factory=Silent)
     trials: list[Trial] = field(default_factory=list, init=False)
 
@@ -108,7 +114,7 @@ class Loop:
                     break
                 trial = Running(
                     self._next_number, request.architecture, self._trial_seed(), self._take_turn(), request.origin,
-                    request.fidelity,
+                    request.fidelity, self._parent(request.architecture),
                 )  # fmt: skip
                 self._next_number += 1
                 self.store.begin(trial, self.space)
@@ -127,8 +133,21 @@ class Loop:
 
     def _start(self, trial: Running) -> None:
         self.watcher.started(trial)
-        task = Task(trial.number, trial.architecture, trial.fidelity, trial.seed)
+        task = Task(trial.number, trial.architecture, trial.fidelity, trial.seed, self._lineage(trial))
         self._running[self.executor.submit(task, self._on_epoch(trial))] = trial
+
+    def _parent(self, architecture: Architecture) -> int | None:
+        """The best full trial that differs in one parameter (and in those that come and go with it)."""
+        if not self.inherits:
+            return None
+        near = [t for t in self.trials if t.is_full and differing(t.architecture, architecture) == 1]
+        return rank(near, self.goal)[0].number if near else None
+
+    def _lineage(self, trial: Running) -> Lineage | None:
+        if not self.inherits:
+            return None
+        parents = [Parent(t.number, t.architecture) for t in self.trials if t.number == trial.parent]
+        return Lineage(trial.number, parents[0] if parents else None)
 
     def _on_epoch(self, trial: Running) -> OnEpoch:
         def decide(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -150,6 +169,7 @@ class Loop:
             asked=running.asked,
             told=self._take_turn(),
             fidelity=running.fidelity,
+            parent=running.parent,
         )
         self.store.finish(trial, self.goal)
         self.store.set("seconds", self.seconds)

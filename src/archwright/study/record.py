@@ -32,6 +32,7 @@ class Trial:
         origin: ``search``, or ``warm-start`` for an architecture that was given.
         asked, told: positions in the study's conversation, which a resumed study replays.
         fidelity: share of a full training that was asked for.
+        parent: number of the trial whose weights it started from, if it inherited any.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Trial:
     asked: int = 0
     told: int = 0
     fidelity: float = 1.0
+    parent: int | None = None
 
     @property
     def is_full(self) -> bool:
@@ -61,6 +63,7 @@ class Trial:
         return {
             "number": self.number,
             "architecture": self.architecture.to_json(),
+            **({} if self.parent is None else {"inherited_from": self.parent}),
             "metrics": self.evaluation.to_json()["metrics"],
         }
 

@@ -5,7 +5,8 @@ what Optuna has no place for stands in user attributes:
 
 =================  =====================================================================================
 ``conversation``   ``{"asked": i, "told": j, "origin": ..., "fidelity": f}``: positions in the study's
-                   conversation, and the share of a full training that was asked for
+                   conversation, the share of a full training that was asked for, and ``"parent": n``, the trial
+                   whose weights it starts from
 ``seed``           of initial weights, data order and augmentation
 ``evaluation``     the :class:`~archwright.evaluation.Evaluation` as JSON, learning curve included
 ``timing``         ``{"started": s, "finished": s, "worker": k}``
@@ -57,6 +58,7 @@ class Running:
     asked: int
     origin: str
     fidelity: float = 1.0
+    parent: int | None = None
 
 
 class Store:
@@ -134,7 +136,7 @@ class Store:
             params=dict(trial.architecture),
             distributions={name: distributions[name] for name in trial.architecture},
             user_attrs={
-                "conversation": {"asked": trial.asked, "origin": trial.origin, "fidelity": trial.fidelity},
+                "conversation": _conversation(trial),
                 "seed": trial.seed,
             },
         )
@@ -149,8 +151,7 @@ class Store:
         def write() -> None:
             store = self._storage.set_trial_user_attr
             store(trial_id, "timing", {"started": trial.started, "finished": trial.finished, "worker": trial.worker})
-            conversation = {"asked": trial.asked, "origin": trial.origin, "fidelity": trial.fidelity}
-            store(trial_id, "conversation", conversation | {"told": trial.told})
+            store(trial_id, "conversation", _conversation(trial) | {"told": trial.told})
             for metric, value in evaluation.to_json()["metrics"].items():
                 if value is not None and metric not in {o.metric for o in goal.objectives}:
                     store(trial_id, metric, value)
@@ -364,6 +365,10 @@ def _lock_folder(path: Path) -> FileLock:
     return lock
 
 
+def _conversation(trial: Running | Trial) -> dict[str, Any]:
+    return {"asked": trial.asked, "origin": trial.origin, "fidelity": trial.fidelity, "parent": trial.parent}
+
+
 def _trial(frozen: FrozenTrial) -> Trial:
     attrs = frozen.user_attrs
     return Trial(
@@ -378,6 +383,7 @@ def _trial(frozen: FrozenTrial) -> Trial:
         asked=attrs["conversation"]["asked"],
         told=attrs["conversation"]["told"],
         fidelity=attrs["conversation"].get("fidelity", 1.0),
+        parent=attrs["conversation"].get("parent"),
     )
 
 
@@ -390,6 +396,7 @@ def _running(frozen: FrozenTrial) -> Running:
         conversation["asked"],
         conversation["origin"],
         conversation.get("fidelity", 1.0),
+        conversation.get("parent"),
     )
 
 

@@ -14,7 +14,6 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from archwright.evaluation import Evaluation
 from archwright.study.executors import Task
 
 
@@ -41,8 +40,7 @@ def main() -> None:
             connection.send_bytes(cloudpickle.dumps(("epoch", (epoch, dict(metrics)))))
             return bool(cloudpickle.loads(connection.recv_bytes()))
 
-        evaluation: Evaluation = evaluator(task.architecture, fidelity=task.fidelity, seed=task.seed, on_epoch=on_epoch)
-        connection.send_bytes(cloudpickle.dumps(("done", evaluation)))
+        connection.send_bytes(cloudpickle.dumps(("done", task.evaluate(evaluator, on_epoch))))
 
 
 def _nothing() -> None:
