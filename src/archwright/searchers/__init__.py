@@ -12,6 +12,7 @@ from archwright.searchers.bananas import Bananas
 from archwright.searchers.base import Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
+from archwright.searchers.freerea import FreeREA
 from archwright.searchers.hyperband import Hyperband, SuccessiveHalving
 from archwright.searchers.local import BestImprove, LocalSearch, WorstImprove
 from archwright.searchers.lsgp import LSGP
@@ -41,6 +42,7 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "gp-bo": GaussianProcessBO,
     "dmls": DMLS,
     "rea": RegularizedEvolution,
+    "freerea": FreeREA,
     "nsga2": NSGA2,
     "moead": MOEAD,
     "scalarised-ls": ScalarisedLS,
@@ -94,6 +96,7 @@ __all__ = [
     "Bananas",
     "BestImprove",
     "ForestBO",
+    "FreeREA",
     "GaussianProcessBO",
     "Hyperband",
     "LSWeights",

@@ -45,6 +45,7 @@ class Searcher(ABC):
         known: worth of every architecture told so far, in order.
         pending: architectures that were asked for and not told yet, in order, and the fidelity asked for.
         exhausted: nothing is left to propose, now and later.
+        ended: why, where it is not that the whole space has been proposed.
         pays_for_repeats: an architecture asked for again counts as an evaluation in comparisons.
         starts: generator of initial architectures. It depends on the seed alone, so that all searchers of
             one seed start alike.
@@ -71,6 +72,7 @@ class Searcher(ABC):
         self.known: dict[Architecture, Worth] = {}
         self.pending: dict[Architecture, float] = {}
         self.exhausted = False
+        self.ended = ""
         self.pays_for_repeats = False
 
     @abstractmethod
@@ -87,6 +89,10 @@ class Searcher(ABC):
 
     def observe(self, architecture: Architecture, value: Worth) -> None:  # noqa: B027
         """Learn from an answer, asked for or not; ``known`` already holds it."""
+
+    def ranked(self) -> list[Architecture] | None:
+        """What was told, best first, where the searcher has an order of its own; ``None`` where it is that of the goal."""
+        return None
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Up to ``n`` architectures to evaluate; fewer when answers still out must come first."""

@@ -69,7 +69,7 @@ class Conversation:
             proposals = self.searcher.ask(1)
             if not proposals:
                 if self.searcher.exhausted:
-                    self.exhausted = "every architecture of the space has been evaluated"
+                    self.exhausted = self.searcher.ended or "every architecture of the space has been evaluated"
                 return None
             architecture = proposals[0]
             fidelity = self.searcher.pending[architecture]
