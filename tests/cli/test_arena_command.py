@@ -166,6 +166,16 @@ def test_a_published_table_is_run_again(archwright, shared_data):
     assert "front_share@800" in archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 2).out
 
 
+def test_reproduce_freerea_says_where_runs_end(archwright, shared_data):
+    done = archwright("reproduce", "freerea", "--data-dir", shared_data, "--runs", 2, "--json")
+    assert done.code == 0
+    rows = done.json["rows"]
+    assert len(rows) == 15
+    assert rows[0]["published"]["mean"] == 94.36
+    assert rows[0]["ours"]["mean"] == pytest.approx(94.36, abs=0.1)
+    assert archwright("reproduce", "freerea", "--data-dir", shared_data, "--runs", 0).code == 2
+
+
 def test_reproduce_refuses_in_one_line(archwright, tmp_path):
     done = archwright("reproduce", "lspon-sped")
     assert done.code == 2

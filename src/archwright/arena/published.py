@@ -159,7 +159,7 @@ def reproduce(
         TableError: a table is not at hand.
     """
     if name not in PUBLISHED:
-        raise SettingsError(unknown("publication", name, PUBLISHED))
+        raise SettingsError(unknown("publication", name, [*PUBLISHED, "freerea"]))
     rows = []
     tables: dict[str, Table] = {}
     for part in PUBLISHED[name].parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,9 @@ from archwright.cli import common
 def reproduce(
     name: Annotated[
         str,
-        typer.Argument(help="lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume or dmls-front."),
+        typer.Argument(
+            help="lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea."
+        ),
     ],
     data_dir: common.DataDir = None,
     runs: Annotated[
@@ -25,17 +28,20 @@ def reproduce(
     """Run a published table of results on the benchmark tables at hand, and print ours beside the published figures."""
     from archwright.arena.published import PUBLISHED, reproduce
 
-    parts = PUBLISHED[name].parts if name in PUBLISHED else ()
-    total = sum(len(part.published) * (runs or part.runs) for part in parts)
-    with common.counting(total, "runs", quiet=json) as advance:
-        found = reproduce(
-            name,
-            data_dir=data_dir,
-            runs=runs,
-            seed=seed,
-            workers=workers,
-            on_done=lambda entry, _: advance(entry.label),
-        )
+    if name == "freerea":
+        found = _freerea(data_dir, runs, seed, quiet=json)
+    else:
+        parts = PUBLISHED[name].parts if name in PUBLISHED else ()
+        total = sum(len(part.published) * (runs or part.runs) for part in parts)
+        with common.counting(total, "runs", quiet=json) as advance:
+            found = reproduce(
+                name,
+                data_dir=data_dir,
+                runs=runs,
+                seed=seed,
+                workers=workers,
+                on_done=lambda entry, _: advance(entry.label),
+            )
     if json:
         common.print_json(found)
         return
@@ -52,6 +58,13 @@ def reproduce(
         console.print(f"{number}: {text}")
 
 
+def _freerea(data_dir: Path | None, runs: int | None, seed: int, quiet: bool) -> dict[str, Any]:
+    from archwright.arena.freerea import ENTRIES, EXPECTED, RUNS, reproduce_freerea
+
+    with common.counting(len(ENTRIES) * len(EXPECTED) * (runs or RUNS), "runs", quiet=quiet) as advance:
+        return reproduce_freerea(data_dir=data_dir, runs=runs, seed=seed, on_done=advance)
+
+
 def notes(found: dict[str, Any]) -> list[str]:
     """The different remarks on what differs; the first is empty."""
     return list(dict.fromkeys(["", *(row["differs"] for row in found["rows"])]))
@@ -59,4 +72,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 def _figure(value: dict[str, float | None]) -> str:
     mean, std = value["mean"], value["std"]
-    return "-" if mean is None or std is None else f"{mean:.2f} ± {std:.2f}"
+    if mean is None:
+        return "-"
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
@@ -114,12 +115,12 @@ class FreeREA(Searcher):
     def observe(self, architecture: Architecture, value: Worth) -> None:
         """A sound one joins the population, of the generation in which it was bred."""
         generation = self._generation.pop(architecture, self.step)
-        if value[0] == 0:
+        if _is_sound(value):
             self._enter(architecture, generation)
 
     def ranked(self) -> list[Architecture]:
         """Everything sound that was ever evaluated, best first."""
-        return self._best([a for a, value in self.known.items() if value[0] == 0])
+        return self._best([a for a, value in self.known.items() if _is_sound(value)])
 
     def _best(self, members: list[Architecture]) -> list[Architecture]:
         scores = set_scores(np.array([self.known[a][1:] for a in members]))
@@ -157,7 +158,7 @@ class FreeREA(Searcher):
             if child not in self.known:
                 self._generation[child] = self.step + 1
                 self._waiting.append(child)
-            elif self.known[child][0] == 0:
+            elif _is_sound(self.known[child]):
                 self._enter(child, self.step + 1)
 
     def _enter(self, architecture: Architecture, generation: int) -> None:
@@ -188,6 +189,10 @@ class FreeREA(Searcher):
             return False
         self.ended = f"the best architecture has not changed for {self.patience} steps"
         return True
+
+
+def _is_sound(value: Worth) -> bool:
+    return value[0] == 0 and any(map(math.isfinite, value[1:]))
 
 
 def set_scores(values: Matrix) -> Matrix:

@@ -4,6 +4,7 @@ from archwright.space.architecture import Architecture, Value
 from archwright.space.cells import Cell, Genotype
 from archwright.space.listed import ListedSpace
 from archwright.space.parameters import Choice, Integer, Parameter, Real
+from archwright.space.skipping import mean_skip
 from archwright.space.space import Constraint, Space
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "Real",
     "Space",
     "Value",
+    "mean_skip",
 ]

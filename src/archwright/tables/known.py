@@ -12,8 +12,9 @@ import numpy as np
 
 from archwright.errors import TableError, unknown
 from archwright.evaluation import Direction
-from archwright.families import get_family
+from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
+from archwright.space import mean_skip
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
 from archwright.tables.table import Table, load_table
 
@@ -90,7 +91,13 @@ def _nasbench201(folder: Path) -> Table:
     for dataset in NB201_DATASETS:
         table = _with_hardware(table, folder / "hw-nas-bench", dataset)
         table = _with_scores(table, folder / "zero-cost", dataset)
-    return _with_help(table, folder / "help-latency" / "nasbench201_latency_ms.npz")
+    return _with_help(_with_skip(table, family), folder / "help-latency" / "nasbench201_latency_ms.npz")
+
+
+def _with_skip(table: Table, family: Family) -> Table:
+    """FreeREA's skip metric, which is a function of the cell."""
+    taken = [(Metric("skip", "skip"), mean_skip(table.space, table.codes))]
+    return table.joined(table_of(table.name, family, table.codes, taken, {}))
 
 
 def _with_help(table: Table, path: Path) -> Table:
@@ -142,6 +149,14 @@ def _with_scores(table: Table, folder: Path, dataset: str) -> Table:
     with np.load(path, allow_pickle=False) as file:
         names = [n for n in ("naswot", "synflow", "logsynflow", "nregions") if n in file.files]
         taken = [(Metric(n, n, dataset), np.asarray(file[n], dtype=np.float64)) for n in names]
+        taken += [
+            (
+                Metric(n, f"{n}_seconds", dataset, direction="minimize"),
+                np.asarray(file[f"{n}_time_s"], dtype=np.float64),
+            )
+            for n in names
+            if f"{n}_time_s" in file.files
+        ]
     if not taken or any(len(v) != len(table) for _, v in taken):
         raise TableError(f"{path} does not hold the scores of all {len(table)} architectures")
     extra = table_of(
@@ -187,6 +202,7 @@ def _nasbench101(folder: Path) -> Table:
     metrics = [
         (Metric("test_acc", "test_accuracy", "cifar10", 108), accuracy),
         (Metric("params", "params", direction="minimize"), params),
+        (Metric("skip", "skip"), mean_skip(family.space, codes)),
     ]
     curves = path.with_name("nb101_30k_val_by_epoch.csv.gz")
     if curves.is_file():
