@@ -397,9 +397,9 @@ def _features(network: nn.Module, x: Tensor) -> Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    if watch.pooled is not None:
-        return watch.pooled
+    pooled: Tensor | None = watch.pooled
+    if pooled is not None:
+        return pooled
     if not read:
         raise ScoreError("neither a global pooling nor a linear layer was met, whose input would be the features")
-    features: Tensor = read[-1]
-    return features
+    return read[-1]
