@@ -16,6 +16,7 @@ from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
 from archwright.space import mean_skip
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
+from archwright.tables.scores import with_scores
 from archwright.tables.table import Table, load_table
 
 SUFFIX = ".table.npz"
@@ -90,8 +91,8 @@ def _nasbench201(folder: Path) -> Table:
     )  # fmt: skip
     for dataset in NB201_DATASETS:
         table = _with_hardware(table, folder / "hw-nas-bench", dataset)
-        table = _with_scores(table, folder / "zero-cost", dataset)
-    return _with_help(_with_skip(table, family), folder / "help-latency" / "nasbench201_latency_ms.npz")
+    table = _with_skip(with_scores(table, folder / "zero-cost"), family)
+    return _with_help(table, folder / "help-latency" / "nasbench201_latency_ms.npz")
 
 
 def _with_skip(table: Table, family: Family) -> Table:
@@ -138,33 +139,6 @@ def _with_hardware(table: Table, folder: Path, dataset: str) -> Table:
             taken.append((Metric(name, f"{name.rsplit('_', 1)[0]}_{unit}", dataset, direction="minimize"), values))
     extra = table_of(
         table.name, get_family("nasbench201"), table.codes, taken, {"hardware": "HW-NAS-Bench (Li et al. 2021)"}
-    )
-    return table.joined(extra)
-
-
-def _with_scores(table: Table, folder: Path, dataset: str) -> Table:
-    path = folder / f"nb201_{_official_name(dataset)}_freerea_15625.npz"
-    if not path.is_file():
-        return table
-    with np.load(path, allow_pickle=False) as file:
-        names = [n for n in ("naswot", "synflow", "logsynflow", "nregions") if n in file.files]
-        taken = [(Metric(n, n, dataset), np.asarray(file[n], dtype=np.float64)) for n in names]
-        taken += [
-            (
-                Metric(n, f"{n}_seconds", dataset, direction="minimize"),
-                np.asarray(file[f"{n}_time_s"], dtype=np.float64),
-            )
-            for n in names
-            if f"{n}_time_s" in file.files
-        ]
-    if not taken or any(len(v) != len(table) for _, v in taken):
-        raise TableError(f"{path} does not hold the scores of all {len(table)} architectures")
-    extra = table_of(
-        table.name,
-        get_family("nasbench201"),
-        table.codes,
-        taken,
-        {"zero-cost scores": "FreeREA (Cavagnero et al. 2023)"},
     )
     return table.joined(extra)
 
