@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,8 @@ import matplotlib as mpl
 
 from archwright.arena.comparison import Comparison
 from archwright.arena.figures import FIGURES
-from archwright.errors import SettingsError
 from archwright.report import style
-from archwright.report.page import CSS
+from archwright.report.writing import html_page, html_table, latex_table, markdown_table, svg, write_files
 
 CAPTIONS = {
     "curves": "Mean over the runs; bands are 95 % intervals of the mean.",
@@ -99,27 +96,13 @@ def markdown(comparison: Comparison) -> str:
     parts = [lead(comparison)]
     for header, rows in (main_table(comparison), significance(comparison)):
         if rows:
-            lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-            parts.append("\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]))
+            parts.append(markdown_table(header, rows))
     return "\n\n".join(parts) + "\n"
 
 
 def latex(comparison: Comparison) -> str:
     """The summary as a LaTeX table (booktabs)."""
-    header, rows = main_table(comparison)
-    lines = [" & ".join(map(_tex, row)) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            "% " + lead(comparison), r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\toprule",
-            " & ".join(map(_tex, header)) + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", "",
-        ]
-    )  # fmt: skip
-
-
-def _tex(text: str) -> str:
-    for char in "\\&%_#":
-        text = text.replace(char, "\\" + char if char != "\\" else r"\textbackslash ")
-    return text.replace("±", r"$\pm$").replace("–", "--")
+    return latex_table(lead(comparison), *main_table(comparison))
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> dict[str, str]:
@@ -128,33 +111,16 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> dict[str, st
     Raises:
         SettingsError: the folder cannot be written.
     """
-    folder = Path(folder)
-    files: dict[str, str] = {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        pictures = {}
-        with mpl.rc_context(style.RC):
-            for name, draw in FIGURES.items():
-                figure = draw(comparison)
-                if figure is None:
-                    continue
-                figure.savefig(folder / f"{name}.png", dpi=160)
-                files[name] = str(folder / f"{name}.png")
-                text = io.StringIO()
-                figure.savefig(text, format="svg", metadata={"Date": None})
-                pictures[name] = text.getvalue()[text.getvalue().index("<svg") :]
-        texts = {
-            "html": ("arena.html", _page(comparison, pictures)),
-            "json": ("arena.json", json.dumps(comparison.result, indent=1)),
-            "markdown": ("arena.md", markdown(comparison)),
-            "latex": ("arena.tex", latex(comparison)),
-        }
-        for kind, (name, content) in texts.items():
-            (folder / name).write_text(content, encoding="utf-8")
-            files[kind] = str(folder / name)
-    except OSError as error:
-        raise SettingsError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
-    return files
+    with mpl.rc_context(style.RC):
+        drawn = {name: draw(comparison) for name, draw in FIGURES.items()}
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    texts = {
+        "html": ("arena.html", _page(comparison, {name: svg(figure) for name, figure in figures.items()})),
+        "json": ("arena.json", json.dumps(comparison.result, indent=1)),
+        "markdown": ("arena.md", markdown(comparison)),
+        "latex": ("arena.tex", latex(comparison)),
+    }
+    return write_files(folder, texts, figures)
 
 
 def _page(comparison: Comparison, pictures: dict[str, str]) -> str:
@@ -165,7 +131,7 @@ def _page(comparison: Comparison, pictures: dict[str, str]) -> str:
     parts = [
         f"<h1>Searchers on {escape(result['table'])}, {escape(result['dataset'])}</h1>",
         f'<p class="lead">{escape(lead(comparison))} {title_of_top}: {escape(optimum)}.</p>',
-        _html_table(*main_table(comparison)),
+        html_table(*main_table(comparison)),
     ]
     for name, picture in pictures.items():
         narrow = "" if name == "curves" else ' class="narrow"'
@@ -177,14 +143,5 @@ def _page(comparison: Comparison, pictures: dict[str, str]) -> str:
             "Two-sided tests between all pairs. Wilcoxon's signed-rank test pairs runs of one seed; Mann and Whitney's does "
             "not. Holm's correction is over all pairs of one test and measure."
         )
-        parts.append(f'<h2>Tests</h2><p class="caption">{caption}</p>{_html_table(header, rows)}')
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Arena: {escape(result["table"])}</title>'
-        f"<style>{CSS}</style></head><body><main>{''.join(parts)}</main></body></html>"
-    )
-
-
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        parts.append(f'<h2>Tests</h2><p class="caption">{caption}</p>{html_table(header, rows)}')
+    return html_page(f"Arena: {result['table']}", parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from archwright.cli import arena, export, listing, predict, profile, report, reproduce, search, table
+from archwright.cli import arena, export, listing, predict, profile, proxies, report, reproduce, search, table
 
 app = typer.Typer(
     name="archwright",
@@ -22,6 +22,7 @@ app.command("profile")(profile.profile)
 app.command("arena")(arena.arena)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(table.app, name="table")
+app.add_typer(proxies.app, name="proxies")
 app.command("list")(listing.show)
 
 

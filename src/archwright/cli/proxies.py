@@ -1,0 +1,73 @@
+"""``archwright proxies``: scores of untrained networks, and how well they rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archwright.cli import common
+from archwright.errors import SettingsError
+
+app = typer.Typer(help="Zero-cost proxies: how well scores of untrained networks rank.", no_args_is_help=True)
+
+
+@app.command("correlate")
+def correlate(
+    table: Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
+    ] = None,
+    proxies: Annotated[
+        list[str] | None,
+        typer.Option(
+            show_default=False,
+            help="Names with commas between: stored scores (archwright table show), hybrid[:di=A,dd=B,alpha=0.5,beta=1.5,"
+            "mode=thesis,normaliser=max], sum:A=1,B=1[,normaliser=rank], learned:proxies=A+B[,train=100]. By default all "
+            "proxies that every architecture has, and hybrid.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="What architectures are worth: METRIC[@EPOCH][#SEED]. By default naslib_accuracy (that of published proxy "
+            "studies) where the table has it, else the validation (else test) accuracy after the longest training.",
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample, of learned combinations, of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals; 0 for none.")] = 200,
+    data_dir: common.DataDir = None,
+    out: Annotated[Path, typer.Option(help="Folder for the page, figures and tables.")] = Path("proxies"),
+    json: common.Json = False,
+) -> None:
+    """Compare proxies with true accuracies: correlations, what their first choices are worth, intervals, figures."""
+    from archwright.proxies import writing
+    from archwright.proxies.comparing import correlate
+    from archwright.proxies.naming import default_names, split_names
+    from archwright.tables import find_table
+
+    if resamples < 0:
+        raise SettingsError(f"--resamples must not be negative, not {resamples}")
+    found_table = find_table(table, data_dir)
+    where = found_table.dataset(dataset)
+    names = split_names(proxies) if proxies else default_names(found_table, where)
+    with common.counting(len(names), "proxies", quiet=json) as advance:
+        found = correlate(
+            found_table, where, names, target=target, sample=sample, seed=seed, resamples=resamples, on_done=advance
+        )  # fmt: skip
+    files = writing.write_correlations(found, out)
+    if json:
+        common.print_json({**found.result, "files": files})
+        return
+    console = common.console()
+    console.print(writing.lead(found), soft_wrap=False)
+    console.print(common.table("", *writing.short_table(found)))
+    for line in writing.warnings(found):
+        console.print(line)
+    for kind, file in files.items():
+        console.print(f"{kind:>10}  {file}", soft_wrap=True)
