@@ -2,63 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from archwright.cli import common
+from archwright.errors import SettingsError, unknown
 
 
 def reproduce(
     name: Annotated[
         str,
         typer.Argument(
-            help="lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea."
+            help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
+            "Of proxies: hybrid-tables or hybrid-grid."
         ),
     ],
     data_dir: common.DataDir = None,
     runs: Annotated[
-        int | None, typer.Option(help="Runs of each searcher; as published by default.", show_default=False)
+        int | None,
+        typer.Option(help="Of searchers: runs of each; as published by default.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of searchers: seed of the first run.")] = 0,
+    workers: Annotated[int, typer.Option(help="Of searchers: processes that share the runs.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Of hybrid-grid: folder for its figure.", show_default=False)] = None,
     json: common.Json = False,
 ) -> None:
-    """Run a published table of results on the benchmark tables at hand, and print ours beside the published figures."""
-    from archwright.arena.published import PUBLISHED, reproduce
+    """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
+    from archwright.arena import published as searchers
+    from archwright.proxies import published as proxies
 
-    if name == "freerea":
-        found = _freerea(data_dir, runs, seed, quiet=json)
-    else:
-        parts = PUBLISHED[name].parts if name in PUBLISHED else ()
-        total = sum(len(part.published) * (runs or part.runs) for part in parts)
-        with common.counting(total, "runs", quiet=json) as advance:
-            found = reproduce(
-                name,
-                data_dir=data_dir,
-                runs=runs,
-                seed=seed,
-                workers=workers,
-                on_done=lambda entry, _: advance(entry.label),
+    if name in proxies.NAMES:
+        if (runs, seed, workers) != (None, 0, 1):
+            raise SettingsError(
+                f"{name} is computed from stored scores: --runs, --seed and --workers are for searchers"
             )
+        with common.counting(0, "steps", quiet=json) as advance:
+            found = proxies.reproduce(name, data_dir=data_dir, out=out, on_done=advance)
+    elif name == "freerea" or name in searchers.PUBLISHED:
+        if out is not None:
+            raise SettingsError(f"--out is for hybrid-grid; {name} has no figure, archwright arena draws searches")
+        run = _freerea if name == "freerea" else _searchers
+        found = run(name, data_dir, runs, seed, workers, quiet=json)
+    else:
+        raise SettingsError(unknown("publication", name, (*searchers.PUBLISHED, "freerea", *proxies.NAMES)))
     if json:
         common.print_json(found)
         return
     console = common.console()
     console.print(found["source"])
-    rows = [
-        [f"{r['table']} {r['dataset']}", r["measure"], r["searcher"], _figure(r["ours"]), _figure(r["published"]),
-         "" if r["p_holm_against_ls"] is None else f"{r['p_holm_against_ls']:.1g}", str(notes(found).index(r["differs"]) or "")]
-        for r in found["rows"]
-    ]  # fmt: skip
-    header = ["table", "measure", "searcher", "ours", "published", "p against ls", "note"]
-    console.print(common.table("", header, rows))
+    console.print(common.table("", *(_proxy_table(found) if name in proxies.NAMES else _searcher_table(found))))
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
+    for kind, file in found.get("files", {}).items():
+        console.print(f"{kind:>10}  {file}", soft_wrap=True)
 
 
-def _freerea(data_dir: Path | None, runs: int | None, seed: int, quiet: bool) -> dict[str, Any]:
+def _searchers(
+    name: str, data_dir: Path | None, runs: int | None, seed: int, workers: int, *, quiet: bool
+) -> dict[str, Any]:
+    from archwright.arena.published import PUBLISHED, reproduce
+
+    total = sum(len(part.published) * (runs or part.runs) for part in PUBLISHED[name].parts)
+    with common.counting(total, "runs", quiet=quiet) as advance:
+        return reproduce(
+            name,
+            data_dir=data_dir,
+            runs=runs,
+            seed=seed,
+            workers=workers,
+            on_done=lambda entry, _: advance(entry.label),
+        )
+
+
+def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = [
+        [f"{r['table']} {r['dataset']}", r["measure"], r["searcher"], _figure(r["ours"]), _figure(r["published"]),
+         "" if r["p_holm_against_ls"] is None else f"{r['p_holm_against_ls']:.1g}", _note(found, r)]
+        for r in found["rows"]
+    ]  # fmt: skip
+    return ["table", "measure", "searcher", "ours", "published", "p against ls", "note"], rows
+
+
+def _proxy_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = [
+        [
+            r["dataset"],
+            r["proxy"],
+            r["measure"],
+            _plain(r["ours"], r["measure"]),
+            _short(r["published"]),
+            _note(found, r),
+        ]
+        for r in found["rows"]
+    ]
+    return ["data set", "proxy", "measure", "ours", "published", "note"], rows
+
+
+def _freerea(
+    name: str, data_dir: Path | None, runs: int | None, seed: int, workers: int, *, quiet: bool
+) -> dict[str, Any]:
     from archwright.arena.freerea import ENTRIES, EXPECTED, RUNS, reproduce_freerea
 
     with common.counting(len(ENTRIES) * len(EXPECTED) * (runs or RUNS), "runs", quiet=quiet) as advance:
@@ -70,8 +115,20 @@ def notes(found: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(["", *(row["differs"] for row in found["rows"])]))
 
 
+def _note(found: dict[str, Any], row: dict[str, Any]) -> str:
+    return str(notes(found).index(row["differs"]) or "")
+
+
 def _figure(value: dict[str, float | None]) -> str:
     mean, std = value["mean"], value["std"]
     if mean is None:
         return "-"
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+
+
+def _plain(value: float | list[float], measure: str) -> str:
+    return _short(value) if isinstance(value, list) else f"{value:.{2 if 'accuracy' in measure else 4}f}"
+
+
+def _short(value: float | list[float]) -> str:
+    return f"({', '.join(f'{v:g}' for v in value)})" if isinstance(value, list) else f"{value:g}"

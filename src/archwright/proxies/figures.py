@@ -57,7 +57,7 @@ def likeness(found: Correlations) -> Figure | None:
     matrix = np.array(found.result["proxy_to_proxy"]["spearman"])
     side = 1.8 + 0.52 * len(names)
     figure, axes = style.new_figure(side + 1.2, side)
-    image = axes[0].imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+    image = axes[0].imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto")
     axes[0].set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].grid(False)

@@ -184,17 +184,17 @@ class Rays:
             scales: values of alpha.
         """
         scores = self._di + ratio * self._dd
-        order = np.argsort(scores, kind="stable")
+        order = np.argsort(scores)
         sorted_scores, ranks, levels = scores[order], self._ranks[order], self._a[order]
         suffix = np.append(np.cumsum(ranks[::-1])[::-1], 0.0)
         within = float((_mid_ranks(sorted_scores) * ranks).sum())
-        values, which = np.unique(self._other_a, return_inverse=True)
+        values, which = self._other_levels
         ahead = np.zeros((len(values), len(order) + 1))
         np.cumsum(np.sign(values[:, None] - levels[None, :]), axis=1, out=ahead[:, 1:])
         low = np.searchsorted(sorted_scores, self._other[None, :] / scales[:, None], "left")
         high = np.searchsorted(sorted_scores, self._other[None, :] / scales[:, None], "right")
         return (
-            self._tau(concordance, ahead, which.reshape(-1), low, high),
+            self._tau(concordance, ahead, which, low, high),
             self._rho(within, suffix, low, high),
         )
 
@@ -209,6 +209,16 @@ class Rays:
         )
 
     @cached_property
+    def _other_levels(self) -> tuple[Ints, Ints]:
+        """Different worths in the second branch, and which of them each member has."""
+        values, which = np.unique(self._other_a, return_inverse=True)
+        return values, which.reshape(-1)
+
+    @cached_property
+    def _own_ranks(self) -> Floats:
+        return np.asarray(rankdata(self._other)) if len(self._other) else np.zeros(0)
+
+    @cached_property
     def _among_others(self) -> float:
         step = np.sign(self._other[:, None] - self._other[None, :]) * np.sign(
             self._other_a[:, None] - self._other_a[None, :]
@@ -216,14 +226,15 @@ class Rays:
         return float(step.sum() / 2)
 
     def _rho(self, within: float, suffix: Floats, low: Ints, high: Ints) -> Floats:
-        own = rankdata(self._other)[None, :] if len(self._other) else np.zeros((1, 0))
         lifted = (suffix[low] + suffix[high]).sum(axis=1) / 2
-        others = ((own + (low + high) / 2) * self._other_ranks[None, :]).sum(axis=1)
+        others = ((self._own_ranks + (low + high) / 2) * self._other_ranks[None, :]).sum(axis=1)
         spread = (self._n**3 - self._n - self._tied[2]) / 12
         return np.asarray((within + lifted + others) / np.sqrt(spread * float((self._centred**2).sum())))
 
 
 def _mid_ranks(ascending: Floats) -> Floats:
+    if (ascending[1:] > ascending[:-1]).all():
+        return np.arange(1.0, len(ascending) + 1)
     starts = np.searchsorted(ascending, ascending, "left")
     ends = np.searchsorted(ascending, ascending, "right")
     return np.asarray((starts + ends + 1) / 2)
