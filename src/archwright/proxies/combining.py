@@ -30,7 +30,7 @@ def normalise(scores: Floats, how: str = "max", *, failures: Failures = "lowest"
     Args:
         scores: of the architectures of a set, higher is better; what is not finite has failed.
         how: ``max`` (``s / max s``), ``abs-max`` (``s / (max |s| + 1e-9)``), ``min-max`` (to 0 and 1), ``z`` (mean 0, standard
-            deviation 1) or ``rank`` (mid-rank over ``n``); statistics over what has not failed. Equal scores become zeros.
+            deviation 1) or ``rank`` (mid-rank over ``n``). Equal scores become zeros.
         failures: what ``max`` makes of a failed score: ``lowest`` is -1e8 before it is divided, ``minimum`` the smallest of
             the others, as for all other normalisers.
         name: for messages.
@@ -61,7 +61,7 @@ NORMALISERS: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "max": lambda s, alive: s / alive.max(),
     "abs-max": lambda s, alive: s / (np.abs(alive).max() + 1e-9),
     "min-max": lambda s, alive: (s - alive.min()) / np.ptp(alive),
-    "z": lambda s, alive: (s - alive.mean()) / alive.std(),
+    "z": lambda s, _: (s - s.mean()) / s.std(),
     "rank": lambda s, _: rankdata(s) / len(s),
 }
 """Each takes all scores, failures filled in, and those that did not fail."""

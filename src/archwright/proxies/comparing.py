@@ -14,13 +14,18 @@ from archwright.arena.problem import Signal, default_signal, read_signal
 from archwright.errors import SettingsError, TableError
 from archwright.proxies.combining import Hybrid, Learned, combine
 from archwright.proxies.correlation import assess, best_first, check
-from archwright.proxies.naming import Named, read_name, seconds_of, values_of
+from archwright.proxies.naming import Named, base_name, read_name, seconds_of, values_of
 from archwright.tables.scores import TARGET
 from archwright.tables.table import Table
 
 Floats = NDArray[np.float64]
 DECIMALS = 5
 """Of accuracies: stored ones carry float noise that would break ties."""
+
+
+DATA_INDEPENDENT = ("synflow", "logsynflow", "zen", "l2_norm")
+DATA_DEPENDENT = ("epe_nas", "fisher", "grad_norm", "jacov", "grasp", "nwot", "naswot", "plain", "snip")
+"""The two kinds of proxies from which the hybrid's parts are chosen (Poeta 2023, table 5.1)."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,26 @@ def correlate(
     result = {
         "table": table.name, "dataset": dataset, "n": len(rows), "missing": len(table) - len(_common(table, stored, worth)),
         "target": str(goal), "ceiling": float(worth[rows][turned[rows] == best][0]), "sample": sample, "seed": seed,
-        "resamples": resamples, "fitted_on": len(fit), "results": results,
+        "resamples": resamples, "fitted_on": len(fit),
+        "results": results, "selected": dict(zip(("data_independent", "data_dependent"), select(results))),
         "proxy_to_proxy": {"proxies": list(scores), "spearman": _matrix(scores).tolist()},
     }  # fmt: skip
     return Correlations(result, scores, worth[rows], goal)
+
+
+def select(results: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """The best data-independent and the best data-dependent proxy among the results of a comparison.
+
+    By tau at two decimals, then rho, then seconds; as defined, so that a strongly negative proxy is not chosen.
+    """
+
+    def merit(row: Mapping[str, Any]) -> tuple[float, float, float]:
+        seconds = row["seconds"]
+        return round(row["kendall"], 2), row["spearman"], -np.inf if seconds is None else -seconds
+
+    kinds = ([r for r in results if base_name(r["proxy"]) in kind] for kind in (DATA_INDEPENDENT, DATA_DEPENDENT))
+    best = [max(rows, key=merit)["proxy"] if rows else None for rows in kinds]
+    return best[0], best[1]
 
 
 def read_target(table: Table, dataset: str, text: str | None = None) -> Signal:

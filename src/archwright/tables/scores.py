@@ -44,7 +44,8 @@ def with_scores(table: Table, folder: Path) -> Table:
 
 
 def _freerea(table: Table, folder: Path, dataset: str) -> Scores:
-    """FreeREA's cache: naswot, logsynflow, natural log of synflow (0 where it is 0), nregions, seconds of three trials.
+    """FreeREA's cache: naswot, logsynflow, natural log of synflow (0 where it is 0), nregions, seconds of three trials,
+    parameters with the data set's number of classes (in millions or in units).
 
     Its ``logsynflow`` of CIFAR-10 is of an older version that credits convolutions in dead branches. The score depends on
     the data by input size and class count alone, so that CIFAR-100's is taken; the older one is ``logsynflow_old``.
@@ -74,6 +75,9 @@ def _arrays(path: Path, count: int) -> Scores:
         for name in names:
             if f"{name}_time_s" in file.files and not np.isnan(found[name]).all():
                 found[f"{name}_seconds"] = np.asarray(file[f"{name}_time_s"], dtype=np.float64)
+        if "params_m" in file.files:
+            params = np.asarray(file["params_m"], dtype=np.float64)
+            found["freerea_params"] = np.round(params * (1e6 if params.min() < 1000 else 1.0))
     if not found or any(v.shape != (count,) for v in found.values()):
         raise TableError(f"{path} does not hold the scores of all {count} architectures")
     return found
