@@ -113,12 +113,12 @@ def base_name(metric: str) -> str:
 
 
 def default_names(table: Table, dataset: str) -> list[str]:
-    """The scores that all architectures have, and the hybrid proxy where its parts are among them.
+    """The scores that all architectures have and that rank them, and the hybrid proxy where its parts are among them.
 
     Raises:
         TableError: there are none.
     """
-    names = [m for m in table.metrics(dataset) if m in SCORES and not np.isnan(table.column(dataset, m).at()).any()]
+    names = [m for m in table.metrics(dataset) if m in SCORES and _ranks_all(table.column(dataset, m).at())]
     if "logsynflow" in names and {"naswot", "nwot"} & set(names):
         names.append("hybrid")
     if not names:
@@ -128,6 +128,11 @@ def default_names(table: Table, dataset: str) -> list[str]:
             f"name some with --proxies: {', '.join(others or table.metrics(dataset))}"
         )
     return names
+
+
+def _ranks_all(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return not np.isnan(values).any() and len(known) > 0 and (len(known) < len(values) or bool(np.ptp(known) > 0))
 
 
 def values_of(table: Table, dataset: str, column: str) -> Floats:
