@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from archwright.data import Data
     from archwright.evaluate import NetworkEvaluator, Training
+    from archwright.evaluate.untrained import ProxyEvaluator
     from archwright.study.final import FinalSettings
 
 DEFAULT_SEARCHER = "rea"
@@ -194,7 +195,8 @@ def search(
     objectives: str | Sequence[str] | Mapping[str, str] | Goal = "accuracy",
     at_most: Mapping[str, float] | None = None,
     at_least: Mapping[str, float] | None = None,
-    evaluate: Callable[..., float | Mapping[str, float]] | None = None,
+    evaluate: Callable[..., float | Mapping[str, float]] | str | None = None,
+    proxy_batch: int = 64,
     fidelities: Sequence[float] | None = None,
     searcher: str = DEFAULT_SEARCHER,
     searcher_options: Mapping[str, Any] | None = None,
@@ -230,7 +232,11 @@ def search(
         data: whatever :func:`archwright.data.load_data` takes: a name, a path, arrays, a torch data set, ...
             It is split with a seed of its own, so that searches with other seeds share their test images.
         objectives, at_most, at_least: see :func:`make_goal`.
-        evaluate: your own evaluation, instead of training on ``data``: ``architecture -> number or metrics``.
+        evaluate: your own evaluation, instead of training on ``data``: ``architecture -> number or metrics``. Or
+            ``"proxy:NAME,NAME"``: scores of untrained networks are the objectives, see
+            :class:`~archwright.evaluate.untrained.ProxyEvaluator`; of ``objectives`` those that need no training join them,
+            the others (accuracy by default) choose among the candidates that are trained at the end.
+        proxy_batch: training examples that networks are scored on.
         fidelities: for searchers of several fidelities, such as ``hyperband``: what an evaluation may have, ascending,
             the last is a full one. Epochs, by default all up to ``epochs``; for ``evaluate`` any amounts, which it then
             gets as ``evaluate(architecture, fidelity=amount)``.
@@ -267,14 +273,24 @@ def search(
         raise SettingsError(f"workers must be 0 or more, not {workers}")
     if threads is not None and threads < 1:
         raise SettingsError(f"threads must be at least 1, not {threads}")
-    goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=evaluate is not None)
-    family = _family(space, build, evaluate)
-    amounts = _amounts(searcher, fidelities, epochs, evaluate, stop_early)
-    if amounts and evaluate is None:
+    scores = evaluate if isinstance(evaluate, str) and evaluate != "train" else None
+    function = None if isinstance(evaluate, str) else evaluate
+    goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=function is not None)
+    family = _family(space, build, function)
+    if scores is not None:
+        _refuse_for_scores(searcher, budget, stop_early)
+    amounts = _amounts(searcher, fidelities, epochs, function, stop_early)
+    if amounts and function is None:
         epochs = int(amounts[-1])
-    evaluator, described = _evaluator(
-        family, data, goal, evaluate, training, epochs, device, repeats, time_limit, amounts
-    )
+    if scores is None:
+        evaluator, described = _evaluator(
+            family, data, goal, function, training, epochs, device, repeats, time_limit, amounts
+        )
+    else:
+        evaluator, described = _scoring(
+            scores, family, data, goal, training, epochs, device, repeats, proxy_batch, seed
+        )
+        goal = evaluator.goal
     job = _Job(
         family=family,
         goal=goal,
@@ -352,6 +368,7 @@ class _Job:
             stored = store.open(asked, self.goal)
             if stored is not None:
                 refuse_other_settings(stored, asked, self.path)
+            self._prepare(store, asked)
             if self.path is not None:
                 save_settings(self.path, asked)
             executor = self._executor(self.evaluator)
@@ -387,6 +404,13 @@ class _Job:
         finally:
             store.close()
 
+    def _prepare(self, store: Store, asked: dict[str, Any]) -> None:
+        """What scores are relative to is made once and kept in the study."""
+        prepare = getattr(self.evaluator, "prepare", None)
+        if prepare is not None and (reference := prepare(store.get("reference"))):
+            store.set("reference", dict(reference))
+            asked["evaluate"]["reference"] = dict(reference)
+
     def _conclude(self, record: StudyRecord, reason: str, interrupted: bool) -> Result:
         """Retrain, export and report, as far as there is something to and a place to keep it."""
         result = Result(record, reason, interrupted)
@@ -395,9 +419,10 @@ class _Job:
         from archwright.evaluate import NetworkEvaluator
 
         result.files["study"] = str(self.path)
-        if not interrupted and self.final.top and isinstance(self.evaluator, NetworkEvaluator):
+        networks = getattr(self.evaluator, "networks", self.evaluator)
+        if not interrupted and self.final.top and isinstance(networks, NetworkEvaluator):
             try:
-                self._finish(result, self.evaluator)
+                self._finish(result, networks)
             except KeyboardInterrupt:
                 result.interrupted, result.reason = True, "stopped by the user while retraining"
         for file in result.report():
@@ -654,6 +679,47 @@ def _evaluator(
     if amounts is not None:
         described["fidelities"] = list(amounts or range(1, settings.epochs + 1))
     return evaluator, described
+
+
+def _refuse_for_scores(searcher: str, budget: Budget, stop_early: bool) -> None:
+    """Refuse what only makes sense with trainings.
+
+    Raises:
+        SettingsError: it was asked for.
+    """
+    searcher_options(searcher)
+    if SEARCHERS[searcher].several_fidelities:
+        raise SettingsError(f"{searcher} varies the length of trainings, and scores of untrained networks have none")
+    if stop_early:
+        raise SettingsError("scoring untrained networks has no epochs to stop at; leave out stopping early")
+    if budget.equivalents is not None:
+        raise SettingsError("scores cost no trainings; limit their number or the time in place of full equivalents")
+
+
+def _scoring(
+    scores: str,
+    family: Family,
+    data: Any,
+    goal: Goal,
+    training: Training | Mapping[str, Any] | None,
+    epochs: int | None,
+    device: str,
+    repeats: int,
+    batch: int,
+    seed: int,
+) -> tuple[ProxyEvaluator, dict[str, Any]]:
+    """The evaluator of a search without training, and what it adds to the settings."""
+    from archwright.evaluate import NetworkEvaluator
+    from archwright.evaluate.untrained import ProxyEvaluator, final_goal, read_proxies, search_goal
+
+    names = read_proxies(scores)
+    wanted = search_goal(names, goal)
+    at_last = final_goal(goal)
+    networks, described = _evaluator(family, data, at_last, None, training, epochs, device, 1, None, None)
+    assert isinstance(networks, NetworkEvaluator)
+    evaluator = ProxyEvaluator(networks, names, wanted, batch=batch, seed=seed, repeats=repeats)
+    how = {"proxies": list(names), "batch": batch, "seed": seed, "repeats": repeats, "goal": at_last.to_json()}
+    return evaluator, described | {"evaluate": how}
 
 
 def _given(source: str | Path | Iterable[Architecture | Mapping[str, Any]] | None, space: Space) -> list[Architecture]:

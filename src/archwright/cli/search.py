@@ -14,6 +14,7 @@ from archwright.errors import SettingsError
 
 if TYPE_CHECKING:
     from archwright.api import Result
+    from archwright.evaluation import Goal
 
 WHAT = "What to search"
 HOW = "How to search"
@@ -99,6 +100,18 @@ def search(
             show_default=False,
         ),
     ] = None,
+    evaluate: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="train, or proxy:NAME,NAME to score untrained networks instead, such as proxy:logsynflow,nwot,skip: the scores "
+            "are the objectives of the search, and the best are trained at its end.",
+            rich_help_panel=HOW,
+        ),
+    ] = "train",
+    proxy_batch: Annotated[
+        int, typer.Option(help="Training examples that untrained networks are scored on.", rich_help_panel=HOW)
+    ] = 64,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.", rich_help_panel=HOW)] = 0,
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 evaluates in this process.", rich_help_panel=HOW)
@@ -152,7 +165,12 @@ def search(
             help="Epochs of each training in the search; 10 by default.", rich_help_panel=TRAIN, show_default=False
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Trainings per evaluation, averaged.", rich_help_panel=TRAIN)] = 1,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            help="Trainings (or initialisations that are scored) per evaluation, averaged.", rich_help_panel=TRAIN
+        ),
+    ] = 1,
     train: Annotated[
         list[str],
         typer.Option(
@@ -233,11 +251,13 @@ def search(
     loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target)
     folder = study or Path("runs") / f"{made.name}-{loaded.name}"
     show = not quiet and not json
-    with Progress(goal, limits, shown=show) as progress:
+    with Progress(_searched(goal, evaluate), limits, shown=show) as progress:
         result = archwright.search(
             made,
             data=loaded,
             objectives=goal,
+            evaluate=evaluate,
+            proxy_batch=proxy_batch,
             fidelities=common.whole_numbers(fidelities, "--fidelities"),
             searcher=searcher,
             searcher_options=common.pairs(option, "--option"),
@@ -274,6 +294,15 @@ def search(
         raise typer.Exit(1)
 
 
+def _searched(goal: Goal, evaluate: str) -> Goal:
+    """What candidates are compared by during the search."""
+    if evaluate == "train":
+        return goal
+    from archwright.evaluate.untrained import read_proxies, search_goal
+
+    return search_goal(read_proxies(evaluate), goal)
+
+
 def _summarise(result: Result) -> None:
     record = result.record
     out = common.console()
@@ -294,7 +323,7 @@ def _summarise(result: Result) -> None:
     out.print(f"[bold]best[/bold]  trial {best.number}: {best.architecture}")
     out.print(f"      in the search: {common.metrics_line(best.evaluation.metrics, [*objectives, 'params', 'macs'])}")
     if record.final is not None:
-        out.print(_comparison(record.final, objectives))
+        out.print(_comparison(record.final, [o.metric for o in record.final_goal.objectives]))
     for kind, file in result.files.items():
         out.print(f"[dim]{kind:>12}[/dim]  {file}", soft_wrap=True)
 

@@ -140,12 +140,12 @@ def _cards(record: StudyRecord) -> str:
 def _scores(record: StudyRecord) -> list[str]:
     """Test metrics to show: the objectives, then accuracy and AUC."""
     measured = {} if record.final is None else record.final["test"]
-    wanted = [*(o.metric for o in record.goal.objectives), "accuracy", "auc"]
+    wanted = [*(o.metric for o in record.final_goal.objectives), "accuracy", "auc"]
     return [n for n in dict.fromkeys(wanted) if measured.get(n) is not None]
 
 
 def _static(record: StudyRecord) -> list[str]:
-    wanted = [o.metric for o in record.goal.objectives] + [b.metric for b in record.goal.bounds] + ["params"]
+    wanted = [o.metric for o in record.final_goal.objectives] + [b.metric for b in record.goal.bounds] + ["params"]
     return [
         n
         for n in dict.fromkeys(wanted)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Evaluation, Goal
@@ -14,6 +16,10 @@ from archwright.space import Architecture, Space
 Worth = tuple[float, ...]
 """``(feasibility, objective values...)``, every entry to be maximised; feasibility is 0 when all bounds hold,
 minus the violation when some do not, and minus infinity for an evaluation that failed (Deb, 2000)."""
+
+
+SetScore = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Objective values ``n x objectives``, to be maximised, to ``n`` scores of the members of this set: the best is the result."""
 
 
 def worth(goal: Goal, evaluation: Evaluation) -> Worth:
@@ -41,6 +47,8 @@ class Searcher(ABC):
     One with ``several_fidelities`` takes ``fidelities``, the shares of a full training that an evaluation may have
     (ascending, the last is 1), and may propose an architecture again with a larger share.
 
+    A searcher whose result is one architecture although there are several objectives says with ``set_score`` which.
+
     Attributes:
         known: worth of every architecture told so far, in order.
         pending: architectures that were asked for and not told yet, in order, and the fidelity asked for.
@@ -58,6 +66,7 @@ class Searcher(ABC):
     several_objectives: ClassVar[bool] = False
     several_fidelities: ClassVar[bool] = False
     summary: ClassVar[str] = ""
+    set_score: ClassVar[SetScore | None] = None
 
     def __init__(self, space: Space, goal: Goal, *, seed: int = 0) -> None:
         if len(goal.objectives) > 1 and not self.several_objectives:
@@ -89,10 +98,6 @@ class Searcher(ABC):
 
     def observe(self, architecture: Architecture, value: Worth) -> None:  # noqa: B027
         """Learn from an answer, asked for or not; ``known`` already holds it."""
-
-    def ranked(self) -> list[Architecture] | None:
-        """What was told, best first, where the searcher has an order of its own; ``None`` where it is that of the goal."""
-        return None
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Up to ``n`` architectures to evaluate; fewer when answers still out must come first."""

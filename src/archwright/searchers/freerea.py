@@ -12,13 +12,29 @@ from numpy.typing import NDArray
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal
-from archwright.searchers.base import Searcher, Worth
+from archwright.searchers.base import Searcher, SetScore, Worth
 from archwright.searchers.cellmoves import moves_of
 from archwright.space import Architecture, Space
 
 Matrix = NDArray[np.float64]
 IDLE = 200
 """Steps in a row without a new architecture, after which a random one is drawn."""
+
+
+def set_scores(values: Matrix) -> Matrix:
+    """The score of each member of a set: the sum of its values, each divided by the largest absolute one in the set.
+
+    Args:
+        values: ``n x metrics``, to be maximised. One that is not finite counts as the smallest finite one of its metric.
+
+    Returns:
+        ``n``; comparable within the set only.
+    """
+    finite = np.isfinite(values)
+    lowest = np.where(finite, values, np.inf).min(axis=0, initial=np.inf)
+    filled = np.where(finite, values, np.where(np.isfinite(lowest), lowest, 0.0))
+    largest = np.abs(filled).max(axis=0, initial=0.0)
+    return np.asarray((filled / (largest + 1e-9)).sum(axis=-1))
 
 
 class FreeREA(Searcher):
@@ -59,6 +75,7 @@ class FreeREA(Searcher):
     """
 
     several_objectives: ClassVar[bool] = True
+    set_score: ClassVar[SetScore | None] = staticmethod(set_scores)
     summary: ClassVar[str] = "FreeREA: ageing evolution with crossover on the sum of normalised objectives (proxies)"
 
     def __init__(
@@ -193,22 +210,6 @@ class FreeREA(Searcher):
 
 def _is_sound(value: Worth) -> bool:
     return value[0] == 0 and any(map(math.isfinite, value[1:]))
-
-
-def set_scores(values: Matrix) -> Matrix:
-    """The score of each member of a set: the sum of its values, each divided by the largest absolute one in the set.
-
-    Args:
-        values: ``n x metrics``, to be maximised. One that is not finite counts as the smallest finite one of its metric.
-
-    Returns:
-        ``n``; comparable within the set only.
-    """
-    finite = np.isfinite(values)
-    lowest = np.where(finite, values, np.inf).min(axis=0, initial=np.inf)
-    filled = np.where(finite, values, np.where(np.isfinite(lowest), lowest, 0.0))
-    largest = np.abs(filled).max(axis=0, initial=0.0)
-    return np.asarray((filled / (largest + 1e-9)).sum(axis=-1))
 
 
 def _pairs(parallel: int | Sequence[int], consecutive: int | Sequence[int]) -> list[tuple[int, int]]:

@@ -55,7 +55,7 @@ def export_trial(
     final = FinalSettings(**settings["final"])
     if epochs is not None:
         final = replace(final, epochs=epochs)
-    evaluator = NetworkEvaluator(record.family, loaded, training, record.goal, device=settings["device"])
+    evaluator = NetworkEvaluator(record.family, loaded, training, record.final_goal, device=settings["device"])
     retrainer = Retrainer(evaluator, final.training(training), (study / "checkpoints").absolute())
     seed = int(settings["seed"])
     evaluation = retrainer(chosen.architecture, seed=seed)

@@ -138,9 +138,10 @@ class FinalStage:
         if not any(job.kind == "candidate" for job in jobs):
             return None
         done = self._train(jobs)
-        goal = self.record.goal
+        goal = self.record.final_goal
         candidates = [self._candidate(job, e) for job, e in zip(jobs, done) if job.kind == "candidate"]
-        winner = choose([c["validation"] for c in candidates], goal, self.record.pareto)
+        front = self.record.pareto if goal == self.record.goal else ()
+        winner = choose([c["validation"] for c in candidates], goal, front)
         if winner is None:
             return None
         baselines = [self._baseline(job, e) for job, e in zip(jobs, done) if job.kind != "candidate"]

@@ -7,13 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archwright.evaluation import Evaluation, Goal
 from archwright.families.base import Family
 from archwright.space import Architecture
+
+if TYPE_CHECKING:
+    from archwright.searchers.base import SetScore
 
 FULL = 1.0 - 1e-9
 
@@ -100,8 +103,17 @@ class StudyRecord:
         return [t for t in self.trials if t.is_full]
 
     @property
+    def final_goal(self) -> Goal:
+        """By which one of the fully trained candidates is chosen: the goal, but where the search trained nothing."""
+        scoring = self.settings.get("evaluate")
+        return Goal.from_json(scoring["goal"]) if scoring else self.goal
+
+    @property
     def best(self) -> Trial | None:
-        """The best full trial; with several objectives, the front's member nearest to its ideal point."""
+        """The best full trial; with several objectives, the front's member nearest to its ideal point, or the one that
+        the searcher takes."""
+        if self._set_score is not None:
+            return next(iter(self.ranked()), None)
         front = self.pareto
         return knee(front, self.goal) if front else None
 
@@ -120,8 +132,20 @@ class StudyRecord:
         return sum(t.evaluation.cost for t in self.trials)
 
     def ranked(self) -> list[Trial]:
-        """Full trials, best first: by objective, or by non-dominated rank and then distance to the ideal point."""
-        return rank(self.ok, self.goal)
+        """Full trials, best first: by objective, or by non-dominated rank and then distance to the ideal point, or by
+        the order of a searcher that has its own."""
+        if self._set_score is None or not self.ok:
+            return rank(self.ok, self.goal)
+        trials = sorted(self.ok, key=lambda t: t.number)
+        order = np.argsort(-self._set_score(-objective_matrix(trials, self.goal)), kind="stable")
+        return [trials[i] for i in order]
+
+    @property
+    def _set_score(self) -> SetScore | None:
+        from archwright.searchers import SEARCHERS
+
+        kind = SEARCHERS.get(self.settings.get("searcher", {}).get("name", ""))
+        return None if kind is None else kind.set_score
 
 
 def objective_matrix(trials: Sequence[Trial], goal: Goal) -> np.ndarray:
