@@ -65,8 +65,10 @@ class Stored:
 
     @cached_property
     def problem(self) -> Problem:
-        """The three metrics as objectives."""
-        signals = tuple(read_signal(self.table, self.dataset, name) for name in METRICS)
+        """The three metrics as objectives; a table may keep the authors' own logsynflow of CIFAR-10 under another name."""
+        there = self.table.metrics(self.dataset)
+        names = [f"{name}_old" if f"{name}_old" in there else name for name in METRICS]
+        signals = tuple(read_signal(self.table, self.dataset, name) for name in names)
         return Problem(self.table, self.dataset, signals, signals[0])
 
     @cached_property
@@ -89,7 +91,8 @@ class Stored:
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """The answer of each row."""
-        return [Evaluation(dict(zip(METRICS, row))) for row in self.values.tolist()]
+        names = [signal.metric for signal in self.problem.signals]
+        return [Evaluation(dict(zip(names, row))) for row in self.values.tolist()]
 
     @property
     def target(self) -> int:

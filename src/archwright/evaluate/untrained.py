@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from archwright.errors import SettingsError, unknown
+from archwright.errors import ArchwrightError, SettingsError, unknown
 from archwright.evaluate.attempt import explain
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
 from archwright.evaluate.metrics import METRICS
@@ -97,8 +97,6 @@ class ProxyEvaluator:
             if broken:
                 return Evaluation(costs, "infeasible", broken, seconds=time.monotonic() - started)
             scores = self._scores(architecture, network)
-        except _NoScoreError as error:
-            return Evaluation(costs, "failed", str(error), seconds=time.monotonic() - started)
         except (Exception, SystemExit) as error:
             reason = explain("scoring", error, self.networks.family.source)
             return Evaluation(costs, "failed", reason, seconds=time.monotonic() - started)
@@ -132,7 +130,7 @@ class ProxyEvaluator:
         if SKIP in self.proxies:
             space = self.networks.family.space
             found[SKIP] = float(mean_skip(space, space.codes([architecture]))[0])
-        if HYBRID in self.proxies and self.reference:
+        if HYBRID in self.proxies:
             found[HYBRID] = sum(weight * found[name] / self.reference[name] for name, weight in PARTS.items())
         return found
 
@@ -161,14 +159,16 @@ class ProxyEvaluator:
 
     def _reference(self) -> dict[str, float]:
         rng = np.random.default_rng([self.seed, 5])
-        drawn = self.networks.family.space.sample(rng, POOL)
-        made = [self(a) for a in dict.fromkeys(drawn)]
-        scored = [e.metrics for e in made if all(name in e.metrics for name in PARTS)]
+        scored: list[dict[str, float]] = []
+        last = ""
+        for architecture in dict.fromkeys(self.networks.family.space.sample(rng, POOL)):
+            try:
+                scored.append(self._measured(self._network(architecture, 0), list(PARTS), 0))
+            except (Exception, SystemExit) as error:
+                last = explain("scoring", error, self.networks.family.source)
         if not scored:
-            raise SettingsError(
-                f"hybrid needs a scale, and none of {POOL} random networks has scores: {made[0].reason}"
-            )
-        found = {name: max(m[name] for m in scored) for name in PARTS}
+            raise SettingsError(f"hybrid needs a scale, and none of {POOL} random networks could be scored: {last}")
+        found = {name: max(scores[name] for scores in scored) for name in PARTS}
         for name, largest in found.items():
             if largest <= 0:
                 raise SettingsError(
@@ -177,7 +177,7 @@ class ProxyEvaluator:
         return found
 
 
-class _NoScoreError(Exception):
+class _NoScoreError(ArchwrightError):
     """Ends an evaluation; the message is the reason."""
 
 
