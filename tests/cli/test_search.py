@@ -347,3 +347,38 @@ def test_inheritance_that_makes_no_sense_is_refused(archwright, words, message):
     done = archwright("search", "mlp", "--data", "digits", "--epochs", "2", "--budget", 3, "--study", "s", *words)
     assert done.code == 2
     assert message in done.err
+
+
+def test_a_search_without_training_trains_the_best_at_its_end(archwright):
+    words = [
+        *QUICK,
+        "--set",
+        "channels=4",
+        "--set",
+        "cells=1",
+        "--searcher",
+        "freerea",
+        "--option",
+        "population=3",
+        "--study",
+        "free",
+    ]
+    end = ["--top", 1, "--baselines", 0, "--no-onnx", "--json"]
+    done = archwright("search", "nasbench201", *words, "--evaluate", "proxy:nwot,skip", "--budget", 5, *end)
+    assert done.code == 0, done.err
+    assert [o for o, _ in done.json["goal"]["objectives"]] == ["nwot", "skip"]
+    assert (done.json["evaluations"], done.json["equivalents"]) == (5, 0)
+    assert 0 <= done.json["test"]["accuracy"] <= 1
+    record = load_record("free")
+    assert done.json["best"]["number"] == record.ranked()[0].number
+    assert "proxy:nwot,skip" in record.settings["command"]
+    assert "skip" in (Path("free") / "report.html").read_text()
+
+
+def test_scores_that_do_not_exist_are_refused_in_one_line(archwright):
+    done = archwright("search", "mlp", *QUICK, "--evaluate", "proxy:nwott", "--budget", 2)
+    assert done.code == 2
+    assert "unknown proxy 'nwott'; did you mean nwot" in done.err
+    done = archwright("search", "mlp", *QUICK, "--evaluate", "proxy:skip", "--budget", 2)
+    assert done.code == 2
+    assert "has none" in done.err

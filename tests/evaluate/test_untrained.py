@@ -166,7 +166,7 @@ def test_a_study_goes_on_as_if_it_had_not_stopped(data, tmp_path):
         ({"stop_early": True}, "no epochs to stop at"),
         ({"budget": aw.Budget(equivalents=3)}, "scores cost no trainings"),
         ({"proxy_batch": 0}, "at least 1"),
-        ({"evaluate": "proxy:params"}, "params"),
+        ({"evaluate": "proxy:params"}, "measured without a score"),
     ],
 )
 def test_what_does_not_go_with_scores_is_refused(more, message, data, tmp_path):

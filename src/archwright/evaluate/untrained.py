@@ -205,7 +205,7 @@ def proxy_objectives(names: Iterable[str]) -> tuple[Objective, ...]:
     """Scores as objectives: maximised, but for those of which less is better.
 
     Raises:
-        SettingsError: an unknown name.
+        SettingsError: an unknown name, or a cost (``params``, ``flops``).
     """
     from archwright.proxies import PROXIES
 
@@ -213,6 +213,10 @@ def proxy_objectives(names: Iterable[str]) -> tuple[Objective, ...]:
     for name in names:
         if name in (SKIP, HYBRID):
             found.append(Objective(name, "maximize"))
+        elif name in METRICS:
+            raise SettingsError(
+                f"{name} is measured without a score; name it as an objective (--maximize {name}) beside one"
+            )
         elif name in PROXIES:
             found.append(Objective(name, "minimize" if PROXIES[name].sign < 0 else "maximize"))
         else:
@@ -223,13 +227,8 @@ def proxy_objectives(names: Iterable[str]) -> tuple[Objective, ...]:
 def search_goal(proxies: Iterable[str], goal: Goal) -> Goal:
     """The goal of a search without training: the scores, and what of ``goal`` needs no training."""
     costs = [o for o in goal.objectives if METRICS[o.metric].needs != "training"]
-    scores = proxy_objectives(proxies)
-    names = [o.metric for o in scores]
-    for objective in costs:
-        if objective.metric in names:
-            raise SettingsError(f"{objective.metric} is a score and an objective; name it once")
     bounds = tuple(b for b in goal.bounds if METRICS[b.metric].needs != "training")
-    return Goal((*scores, *costs), bounds)
+    return Goal((*proxy_objectives(proxies), *costs), bounds)
 
 
 def final_goal(goal: Goal) -> Goal:
