@@ -196,7 +196,7 @@ def search(
     at_most: Mapping[str, float] | None = None,
     at_least: Mapping[str, float] | None = None,
     evaluate: Callable[..., float | Mapping[str, float]] | str | None = None,
-    proxy_batch: int = 64,
+    proxy_batch: int | None = None,
     fidelities: Sequence[float] | None = None,
     searcher: str = DEFAULT_SEARCHER,
     searcher_options: Mapping[str, Any] | None = None,
@@ -236,7 +236,7 @@ def search(
             ``"proxy:NAME,NAME"``: scores of untrained networks are the objectives, see
             :class:`~archwright.evaluate.untrained.ProxyEvaluator`; of ``objectives`` those that need no training join them,
             the others (accuracy by default) choose among the candidates that are trained at the end.
-        proxy_batch: training examples that networks are scored on.
+        proxy_batch: training examples that networks are scored on, 64 by default.
         fidelities: for searchers of several fidelities, such as ``hyperband``: what an evaluation may have, ascending,
             the last is a full one. Epochs, by default all up to ``epochs``; for ``evaluate`` any amounts, which it then
             gets as ``evaluate(architecture, fidelity=amount)``.
@@ -279,6 +279,8 @@ def search(
     family = _family(space, build, function)
     if scores is not None:
         _refuse_for_scores(searcher, budget, stop_early)
+    elif proxy_batch is not None:
+        raise SettingsError("a batch for proxies goes with evaluate proxy:NAME; leave it out")
     amounts = _amounts(searcher, fidelities, epochs, function, stop_early)
     if amounts and function is None:
         epochs = int(amounts[-1])
@@ -288,7 +290,16 @@ def search(
         )
     else:
         evaluator, described = _scoring(
-            scores, family, data, goal, training, epochs, device, repeats, proxy_batch, seed
+            scores,
+            family,
+            data,
+            goal,
+            training,
+            epochs,
+            device,
+            repeats,
+            64 if proxy_batch is None else proxy_batch,
+            seed,
         )
         goal = evaluator.goal
     job = _Job(

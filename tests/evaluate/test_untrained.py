@@ -166,6 +166,7 @@ def test_a_study_goes_on_as_if_it_had_not_stopped(data, tmp_path):
         ({"stop_early": True}, "no epochs to stop at"),
         ({"budget": aw.Budget(equivalents=3)}, "scores cost no trainings"),
         ({"proxy_batch": 0}, "at least 1"),
+        ({"proxy_batch": 32, "evaluate": "train"}, "goes with evaluate proxy:NAME"),
         ({"evaluate": "proxy:params"}, "measured without a score"),
     ],
 )

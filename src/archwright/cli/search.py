@@ -110,8 +110,13 @@ def search(
         ),
     ] = "train",
     proxy_batch: Annotated[
-        int, typer.Option(help="Training examples that untrained networks are scored on.", rich_help_panel=HOW)
-    ] = 64,
+        int | None,
+        typer.Option(
+            help="Training examples that untrained networks are scored on; 64 by default.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.", rich_help_panel=HOW)] = 0,
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 evaluates in this process.", rich_help_panel=HOW)

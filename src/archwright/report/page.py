@@ -119,10 +119,10 @@ def _cards(record: StudyRecord) -> str:
         chosen = final["candidates"][final["winner"]]["validation"]
         cards += [_card(number(chosen[n]), n) for n in _static(record) if chosen.get(n) is not None]
     elif best is not None:
+        kind = "best" if record.settings.get("evaluate") else "best validation"
         for o in record.goal.objectives:
-            cards.append(
-                _card(number(best.evaluation.metrics[o.metric]), f"best validation {o.metric.replace('_', ' ')}", True)
-            )
+            words = f"{kind} {o.metric.replace('_', ' ')}"
+            cards.append(_card(number(best.evaluation.metrics[o.metric]), words, True))
     paid = len(record.trials) - record.count("infeasible")
     stopped = sum(t.stopped_early for t in record.trials)
     short = sum(t.fidelity < 1 for t in record.trials)
