@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from archwright.cli import arena, export, listing, predict, profile, proxies, report, reproduce, search, table
+from archwright.cli import arena, export, hardware, listing, predict, profile, proxies, report, reproduce, search, table
 
 app = typer.Typer(
     name="archwright",
@@ -23,6 +23,7 @@ app.command("arena")(arena.arena)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(table.app, name="table")
 app.add_typer(proxies.app, name="proxies")
+app.add_typer(hardware.app, name="hardware")
 app.command("list")(listing.show)
 
 

@@ -138,7 +138,7 @@ def latencies(
     if channels_last and inputs.dim() == 4:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     times = np.empty(repeats)
-    with torch.no_grad(), _threads(threads), _memory_format(network, channels_last):
+    with torch.no_grad(), cpu_threads(threads), _memory_format(network, channels_last):
         for _ in range(warmup):
             network(inputs)
         for i in range(repeats):
@@ -160,7 +160,8 @@ def _generator(device: torch.device) -> torch.Generator:
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def cpu_threads(number: int | None) -> Iterator[None]:
+    """torch works with so many threads, and with as many as before afterwards; ``None`` changes nothing."""
     before = torch.get_num_threads()
     try:
         if number is not None:

@@ -1,0 +1,379 @@
+"""A :class:`DeviceProfile`: what the operations of a family's networks take on a device, to predict latency without running.
+
+The predicted latency of a network is ``constant + overhead * n + scale * sum``: ``n`` operations that take ``sum`` when each
+runs alone. The three are fitted on a few whole networks, which are measured too: side by side operations find their inputs
+in the cache, or wait for one another. Others are measured to tell how good it is. A profile is one JSON file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from archwright.errors import FamilyError, SettingsError
+from archwright.families import Family
+from archwright.hardware.accuracy import accuracy
+from archwright.hardware.predictors import read_json
+from archwright.space import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.hardware.tracing import Operation
+
+FORMAT, VERSION = "archwright-device-profile", 1
+LISTED = 2000
+"""A space of up to so many architectures is gone through in random order, of a larger one they are drawn."""
+PATIENCE = 60
+"""Architectures in a row without a new operation after which no more are looked at."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Of one operation alone: the median and the interquartile range in ms, and of how many runs."""
+
+    ms: float
+    spread_ms: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole network that was measured: ``held_out`` ones had no part in the fit."""
+
+    architecture: Mapping[str, Any]
+    measured_ms: float
+    spread_ms: float
+    sum_ms: float
+    operations: int
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """Times of operations on a device.
+
+    Attributes:
+        name: of the device, in words.
+        device: as torch calls it.
+        family: name and options of the family it is about.
+        input_shape, num_classes, batch_size, threads: what was measured.
+        versions: of the software.
+        operations: time by signature (:mod:`archwright.hardware.tracing`).
+        constant, overhead, scale: of a whole network; ms, ms per operation, and a factor.
+        networks: those that were measured as a whole.
+    """
+
+    name: str
+    device: str
+    family: Mapping[str, Any]
+    input_shape: tuple[int, ...]
+    num_classes: int
+    batch_size: int
+    threads: int
+    versions: Mapping[str, str]
+    operations: Mapping[str, Timing]
+    constant: float = 0.0
+    overhead: float = 0.0
+    scale: float = 1.0
+    networks: tuple[Whole, ...] = field(default=())
+
+    def predict(self, network: nn.Module) -> float:
+        """Latency of a network in ms; it does not run.
+
+        Raises:
+            SettingsError: an operation that was not measured, with its signature and what to do.
+        """
+        from archwright.hardware.tracing import trace
+
+        return self.whole(*self.sum(trace(network, self.input_shape, self.batch_size)))
+
+    def sum(self, operations: Sequence[Operation]) -> tuple[float, int]:
+        """Their times in ms added up, and how many they are.
+
+        Raises:
+            SettingsError: see :meth:`predict`.
+        """
+        total = 0.0
+        for operation in operations:
+            timing = self.operations.get(operation.signature)
+            if timing is None:
+                raise SettingsError(
+                    f"the profile of {self.name} has no time for the operation {operation.signature}; measure it with: archwright "
+                    f"profile {self.family['name']} --measure-lut FILE --architecture JSON (of this network)"
+                )
+            total += timing.ms
+        return total, len(operations)
+
+    def whole(self, sum_ms: float, operations: int) -> float:
+        """Predicted ms of a network whose ``operations`` take ``sum_ms`` alone."""
+        return self.constant + self.overhead * operations + self.scale * sum_ms
+
+    def check(self, family: Family, input_shape: tuple[int, ...], num_classes: int) -> None:
+        """Refuse what was not measured.
+
+        Raises:
+            SettingsError: another family, options, input shape or number of classes.
+        """
+        measured = (self.family["name"], dict(self.family["options"]), tuple(self.input_shape), self.num_classes)
+        wanted = (family.name, json.loads(json.dumps(dict(family.options))), tuple(input_shape), num_classes)
+        for what, had, has in zip(("family", "options", "input shape", "number of classes"), measured, wanted):
+            if had != has:
+                raise SettingsError(
+                    f"the profile of {self.name} was measured for another {what}: {had}, not {has}; measure one for this with: "
+                    f"archwright profile {family.name} --measure-lut FILE"
+                )
+
+    def accuracy(self) -> dict[str, float]:
+        """How well the held-out networks are predicted; empty without such."""
+        held = [w for w in self.networks if w.held_out]
+        if len(held) < 2:
+            return {}
+        predicted = np.array([self.whole(w.sum_ms, w.operations) for w in held])
+        return accuracy(predicted, np.array([w.measured_ms for w in held]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything in it."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file."""
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}))
+        return plain
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        try:
+            Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        except OSError as error:
+            raise SettingsError(f"the profile {path} cannot be written: {error.strerror or error}") from error
+        return Path(path)
+
+
+def load_profile(path: str | Path) -> DeviceProfile:
+    """Read a profile.
+
+    Raises:
+        SettingsError: it is missing, truncated, not a profile, or of a newer version.
+    """
+    remedy = "measure one with: archwright profile FAMILY --measure-lut FILE"
+    content = read_json(path, FORMAT, VERSION, "device profile", remedy)
+    try:
+        facts = {k: v for k, v in content.items() if k not in ("format", "version")}
+        facts["operations"] = {signature: Timing(**t) for signature, t in content["operations"].items()}
+        facts["networks"] = tuple(Whole(**w) for w in content["networks"])
+        facts["input_shape"] = tuple(int(n) for n in content["input_shape"])
+        made = DeviceProfile(**facts)
+        numbers = [t.ms for t in made.operations.values()] + [made.constant, made.overhead, made.scale]
+        whole = bool(made.operations) and bool(np.isfinite(np.array(numbers, dtype=np.float64)).all())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SettingsError(f"{path} is not a whole device profile ({error!r}); {remedy}") from error
+    if not whole or min(numbers) < 0:
+        raise SettingsError(f"{path} is not a whole device profile (a time is missing or no number); {remedy}")
+    return made
+
+
+def measure_profile(
+    family: Family,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    name: str | None = None,
+    device: str = "cpu",
+    batch_size: int = 1,
+    threads: int | None = None,
+    architectures: int = 1000,
+    also: Sequence[Architecture] = (),
+    fitted: int = 10,
+    held_out: int = 20,
+    repeats: int = 50,
+    seed: int = 0,
+    on_done: Callable[[str, int, int], None] = lambda *_: None,
+) -> DeviceProfile:
+    """Measure the operations of a family's networks on a device, and a few whole networks.
+
+    Args:
+        family, input_shape, num_classes: whose networks.
+        name: of the device, for people; torch's name by default.
+        device, batch_size, threads: where and how they run.
+        architectures: at most so many are looked at for their operations.
+        also: architectures whose operations must be among them.
+        fitted, held_out: whole networks measured for the fit, and to judge it.
+        repeats: runs of an operation or network at most; the median counts.
+        seed: of the architectures drawn.
+        on_done: is told of progress: what, done, of how many.
+
+    Raises:
+        SettingsError: numbers that make no sense.
+        FamilyError: the family cannot take the shape.
+    """
+    import torch
+
+    from archwright.evaluate.cost import cpu_threads
+    from archwright.evaluate.devices import resolve_device
+
+    if (
+        min(batch_size, architectures, repeats) < 1
+        or fitted < 3
+        or held_out < 0
+        or (threads is not None and threads < 1)
+    ):
+        raise SettingsError(
+            f"batch size, architectures, runs and threads must be at least 1, networks of the fit 3, not {batch_size}, "
+            f"{architectures}, {repeats}, {threads} and {fitted}"
+        )
+    if family.check_shape is not None:
+        family.check_shape(input_shape)
+    where = resolve_device(device)
+    rng = np.random.default_rng(seed)
+    build = _Builder(family, input_shape, num_classes, batch_size)
+    with cpu_threads(threads):
+        found = _operations(build, family, architectures, also, rng, on_done)
+        times = _times(found, where, repeats, on_done)
+        profile = DeviceProfile(
+            name=name or (torch.cuda.get_device_name(where) if where.type == "cuda" else str(where)),
+            device=str(where),
+            family={"name": family.name, "options": json.loads(json.dumps(dict(family.options)))},
+            input_shape=tuple(input_shape),
+            num_classes=num_classes,
+            batch_size=batch_size,
+            threads=torch.get_num_threads(),
+            versions=_versions(),
+            operations=times,
+        )
+        chosen = list(islice(_different(family, rng, set()), fitted + held_out))
+        return _calibrated(profile, build, chosen, fitted, where, repeats, on_done)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Networks of a family, and their operations."""
+
+    family: Family
+    input_shape: tuple[int, ...]
+    num_classes: int
+    batch_size: int
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        return self.family.build(architecture, self.input_shape, self.num_classes)
+
+    def trace(self, architecture: Architecture) -> list[Operation]:
+        """Without making weights, where the family's ``build`` can do that."""
+        import torch
+
+        from archwright.hardware.tracing import trace
+
+        try:
+            with torch.device("meta"):
+                network = self.network(architecture)
+            return trace(network, self.input_shape, self.batch_size)
+        except Exception:
+            return trace(self.network(architecture), self.input_shape, self.batch_size)
+
+
+def _different(family: Family, rng: np.random.Generator, known: set[Architecture]) -> Iterator[Architecture]:
+    """Architectures in random order, none twice; it ends when there are no more, or hardly any."""
+    size = family.space.size
+    if size is not None and size <= LISTED:
+        listed = list(family.space.enumerate())
+        yield from (a for a in (listed[i] for i in rng.permutation(len(listed))) if a not in known)
+        return
+    misses = 0
+    while misses < 100:
+        drawn = family.space.sample(rng)
+        misses = misses + 1 if drawn in known else 0
+        if drawn not in known:
+            known.add(drawn)
+            yield drawn
+
+
+def _operations(
+    build: _Builder,
+    family: Family,
+    limit: int,
+    also: Sequence[Architecture],
+    rng: np.random.Generator,
+    on_done: Callable[[str, int, int], None],
+) -> dict[str, Operation]:
+    """Every different operation of the networks looked at, by signature."""
+    found: dict[str, Operation] = {}
+    first = list(dict.fromkeys([*also, family.default or family.space.default]))
+    idle = 0
+    for i, architecture in enumerate(chain(first, islice(_different(family, rng, set(first)), limit))):
+        before = len(found)
+        try:
+            for operation in build.trace(architecture):
+                found.setdefault(operation.signature, operation)
+        except Exception as error:
+            if architecture in first:
+                raise FamilyError(
+                    f"family {family.name!r}: the network of {architecture} cannot be made: {error}"
+                ) from error
+        idle = idle + 1 if len(found) == before else 0
+        on_done("architectures", i + 1, limit + len(first))
+        if idle >= PATIENCE:
+            break
+    return found
+
+
+def _times(
+    found: Mapping[str, Operation], device: Any, repeats: int, on_done: Callable[[str, int, int], None]
+) -> dict[str, Timing]:
+    from archwright.hardware.tracing import median_and_spread
+
+    times = {}
+    for i, (signature, operation) in enumerate(sorted(found.items())):
+        seconds = operation.seconds(device, warmup=5, repeats=repeats, limit=0.5)
+        times[signature] = Timing(*median_and_spread(seconds), len(seconds))
+        on_done("operations", i + 1, len(found))
+    return times
+
+
+def _calibrated(
+    profile: DeviceProfile,
+    build: _Builder,
+    architectures: Sequence[Architecture],
+    fitted: int,
+    device: Any,
+    repeats: int,
+    on_done: Callable[[str, int, int], None],
+) -> DeviceProfile:
+    """With whole networks measured; least squares of the relative error, nothing negative."""
+    from archwright.evaluate.cost import latencies
+    from archwright.hardware.tracing import median_and_spread
+
+    networks: list[Whole] = []
+    for i, architecture in enumerate(architectures):
+        try:
+            total, number = profile.sum(build.trace(architecture))
+        except SettingsError:
+            continue
+        network = build.network(architecture).to(device).eval()
+        times = latencies(network, profile.input_shape, profile.batch_size, warmup=5, repeats=repeats)
+        median, spread = median_and_spread(times.tolist())
+        networks.append(Whole(architecture.to_json(), median, spread, total, number, len(networks) >= fitted))
+        on_done("networks", i + 1, len(architectures))
+    used = [w for w in networks if not w.held_out]
+    features = np.array([[1.0, w.operations, w.sum_ms] for w in used])
+    measured = np.array([w.measured_ms for w in used])
+    constant, overhead, scale = nnls(features / measured[:, None], np.ones(len(used)))[0].tolist()
+    return replace(profile, constant=constant, overhead=overhead, scale=scale, networks=tuple(networks))
+
+
+def _versions() -> dict[str, str]:
+    from archwright.api import versions
+
+    return versions()
