@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DEFAULT_SEARCHER = "rea"
 LOOSE = ("budget", "workers", "threads", "device", "time_limit", "final", "command", "versions", "storage")
 """Settings that may change when a study is continued."""
+LATENCY_FILE = "device_profile.json"
+"""In a study's folder: what predicted its latencies."""
 
 
 @dataclass
@@ -209,6 +211,7 @@ def search(
     workers: int = 0,
     threads: int | None = None,
     device: str = "auto",
+    latency_from: str | Path | None = None,
     time_limit: float | None = None,
     stop_early: bool = False,
     repeats: int = 1,
@@ -251,6 +254,8 @@ def search(
         workers: worker processes; 0 evaluates in this process (nothing can be killed then).
         threads: of each worker; by default the cores divided among the workers.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        latency_from: a device profile (``archwright profile --measure-lut``) that predicts ``latency_ms``, which is
+            then not measured.
         time_limit: seconds for one evaluation.
         stop_early: stop trials that are in the worse half at equal epochs.
         repeats: trainings per evaluation, averaged.
@@ -286,8 +291,10 @@ def search(
         epochs = int(amounts[-1])
     if scores is None:
         evaluator, described = _evaluator(
-            family, data, goal, function, training, epochs, device, repeats, time_limit, amounts
+            family, data, goal, function, training, epochs, device, repeats, time_limit, amounts, latency_from
         )
+    elif latency_from is not None:
+        raise SettingsError("a device profile goes with trainings; leave out latency_from, or evaluate proxy:NAME")
     else:
         evaluator, described = _scoring(
             scores,
@@ -382,6 +389,8 @@ class _Job:
             self._prepare(store, asked)
             if self.path is not None:
                 save_settings(self.path, asked)
+                if getattr(self.evaluator, "latency", None) is not None:
+                    self.evaluator.latency.save(self.path / LATENCY_FILE)  # type: ignore[attr-defined]
             executor = self._executor(self.evaluator)
             loop = Loop(
                 space=self.family.space,
@@ -665,8 +674,13 @@ def _evaluator(
     repeats: int,
     time_limit: float | None,
     amounts: Sequence[float] | None,
+    latency_from: str | Path | None,
 ) -> tuple[Evaluator, dict[str, Any]]:
     """The evaluator, and what it adds to the settings."""
+    if latency_from is not None and (evaluate is not None or "latency_ms" not in goal.metrics):
+        raise SettingsError(
+            "latency_from predicts latency_ms, which is neither an objective nor a bound of this search"
+        )
     if evaluate is not None:
         function = FunctionEvaluator(evaluate, goal.objectives[0].metric, amounts[-1] if amounts else None)
         named: dict[str, Any] = {"data": None, "training": None, "function": getattr(evaluate, "__name__", "function")}
@@ -675,18 +689,28 @@ def _evaluator(
         raise SettingsError("a search needs data= (a name, a path, arrays or a data set), or evaluate=")
     from archwright.data import load_data
     from archwright.evaluate import NetworkEvaluator, Training
+    from archwright.hardware.profile import load_profile
 
     settings = training if isinstance(training, Training) else Training.from_json(training or {})
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
     loaded: Data = load_data(data)
-    evaluator = NetworkEvaluator(family, loaded, settings, goal, device=device, repeats=repeats, time_limit=time_limit)
+    profile = None if latency_from is None else load_profile(latency_from)
+    evaluator = NetworkEvaluator(
+        family, loaded, settings, goal, device=device, repeats=repeats, time_limit=time_limit, latency=profile
+    )
     evaluator.check()
     described = {
         "data": loaded.description() | {"fingerprint": loaded.fingerprint},
         "training": settings.to_json(),
         "repeats": repeats,
     }
+    if profile is not None:
+        described["latency"] = {
+            "predicted_for": profile.name,
+            "batch_size": profile.batch_size,
+            "fingerprint": profile.fingerprint,
+        }
     if amounts is not None:
         described["fidelities"] = list(amounts or range(1, settings.epochs + 1))
     return evaluator, described

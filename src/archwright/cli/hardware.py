@@ -52,7 +52,7 @@ def compare(
     data_dir: common.DataDir = None,
     json: common.Json = False,
 ) -> None:
-    """Fit latency predictors on some architectures of a table and judge them on all others."""
+    """Fit latency predictors on some architectures of a table and judge them on up to 3,000 others."""
     from archwright.hardware import PREDICTORS
     from archwright.hardware.study import compare, few_shot, means
     from archwright.tables import find_table
@@ -178,5 +178,13 @@ def _figures(title: str, lead: Sequence[str], rows: Sequence[Mapping[str, Any]])
     cells = []
     for row in rows:
         ranks, shares = [f"{row[m]:.3f}" for m in MEASURES[:2]], [f"{100 * row[m]:.1f} %" for m in MEASURES[2:]]
-        cells.append([*(str(row[x]) for x in lead), str(row["train"]), row["predictor"], *ranks, *shares])
+        cells.append(
+            [
+                *(str(row[x]).removesuffix("_latency_ms") for x in lead),
+                str(row["train"]),
+                row["predictor"],
+                *ranks,
+                *shares,
+            ]
+        )
     return common.table(title, heads, cells)

@@ -33,9 +33,37 @@ def profile(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads; all by default.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, and of --architecture random.")] = 0,
+    measure_lut: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Measure every operation of the family's networks on this device, and write a profile that predicts latencies.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="For --measure-lut: what to call the device.", show_default=False)
+    ] = None,
+    architectures: Annotated[
+        int, typer.Option(help="For --measure-lut: look for operations in at most so many.")
+    ] = 1000,
+    held_out: Annotated[
+        int, typer.Option(help="For --measure-lut: whole networks that tell how good the profile is.")
+    ] = 20,
+    cpu_time: Annotated[
+        bool,
+        typer.Option(
+            "--cpu-time",
+            help="For --measure-lut with --threads 1: count the processor's time, for machines that others use as well.",
+        ),
+    ] = False,
+    latency_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also predict the latency with this profile.", show_default=False),
+    ] = None,
     json: common.Json = False,
 ) -> None:
-    """Parameters, MACs, memory and latency of one architecture."""
+    """Parameters, MACs, memory and latency of one architecture; or, with --measure-lut, a device profile of a family."""
     from archwright.evaluate import profile_network, resolve_device, seeded
     from archwright.families import check_output, get_family
 
@@ -43,13 +71,26 @@ def profile(
     chosen = _architecture(architecture, made, seed)
     made.space.validate(chosen)
     shape, number = _shape(data, input_shape, classes)
+    if measure_lut is not None:
+        also = () if architecture is None else (chosen,)
+        how = {"device": device, "batch_size": batch, "threads": threads, "repeats": repeats, "seed": seed}
+        _measure(measure_lut, made, shape, number, json, name=name, architectures=architectures, also=also,
+                 held_out=held_out, clock="cpu" if cpu_time else "wall", **how)  # fmt: skip
+        return
+    predicted = None
+    if latency_from is not None:
+        from archwright.hardware import load_profile
+
+        predicted = load_profile(latency_from)
+        predicted.check(made, shape, number)
     if made.check_shape is not None:
         made.check_shape(shape)
     where = resolve_device(device)
     with seeded(seed):
         network = made.build(chosen, shape, number)
     check_output(network, shape, number)
-    measured = profile_network(
+    forecast = {} if predicted is None else {"predicted_latency_ms": predicted.predict(network)}
+    measured = forecast | profile_network(
         network.to(where), shape, device=where, batch_size=batch, repeats=repeats, threads=threads
     )
     answer = {
@@ -70,6 +111,35 @@ def profile(
     out.print(
         common.table("", ["metric", "value"], [[name, common.number(value, 5)] for name, value in measured.items()])
     )
+
+
+def _measure(file: Path, family: Any, shape: tuple[int, ...], classes: int, json: bool, **how: Any) -> None:
+    """Make a profile, write it, and say how good it is."""
+    from archwright.hardware import measure_profile
+
+    with common.counting(0, "measuring", quiet=json) as advance:
+        made = measure_profile(family, shape, classes, **how, on_done=advance)
+    made.save(file)
+    facts = {
+        "file": str(file), "device": made.name, "family": family.name, "batch": made.batch_size, "threads": made.threads,
+        "operations": len(made.operations), "constant_ms": made.constant, "overhead_ms": made.overhead, "scale": made.scale,
+        "held_out": {"networks": sum(w.held_out for w in made.networks), **made.accuracy()},
+    }  # fmt: skip
+    if json:
+        common.print_json(facts)
+        return
+    out = common.console()
+    out.print(
+        f"{facts['operations']} operations of {family.name} on {made.name}, batch {made.batch_size}, threads {made.threads}; a "
+        f"network takes {made.constant:.3g} ms + {made.overhead:.3g} ms x operations + {made.scale:.3g} x their sum"
+    )
+    held = made.accuracy()
+    if held:
+        out.print(
+            f"on {facts['held_out']['networks']} held-out networks: Spearman {held['spearman']:.3f}, "
+            f"median error {100 * held['median_error']:.1f} %, within 10 %: {100 * held['within_10']:.0f} %"
+        )
+    out.print(f"file: {file}", soft_wrap=True)
 
 
 def _architecture(text: str | None, family: Any, seed: int) -> Any:

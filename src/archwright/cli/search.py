@@ -130,6 +130,15 @@ def search(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=HOW)] = "auto",
+    latency_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Predict latency_ms with this device profile (archwright profile --measure-lut) instead of measuring it.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = None,
     time_limit: Annotated[
         str | None, typer.Option(metavar="TIME", help="For one evaluation; a longer one fails.", rich_help_panel=HOW)
     ] = None,
@@ -275,6 +284,7 @@ def search(
             workers=workers,
             threads=threads,
             device=device,
+            latency_from=latency_from,
             time_limit=common.seconds(time_limit, "--time-limit"),
             stop_early=stop_early,
             repeats=repeats,

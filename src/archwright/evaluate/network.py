@@ -25,6 +25,7 @@ from archwright.evaluate.settings import Training
 from archwright.evaluate.training import OnEpoch, device_splits
 from archwright.evaluation import Evaluation, Goal, Objective
 from archwright.families import Family, check_output
+from archwright.hardware.profile import DeviceProfile
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ class NetworkEvaluator:
         inherit_epochs: of a training that starts from inherited weights; those of the training by default.
         profile_batch_size, profile_repeats, profile_threads: for latency, throughput and memory, see
             :func:`~archwright.evaluate.profile_network`. ``training_memory_mb`` has the training's batch size.
+        latency: times of a device that predict ``latency_ms``, which is then not measured.
 
     Raises:
         SettingsError: an unknown metric, a device or precision that is not there, numbers that make no sense, AUC
-            wanted where the validation split lacks a class, or augmentation that is not for such data.
+            wanted where the validation split lacks a class, augmentation that is not for such data, or a latency
+            profile of something else.
         FamilyError: the family cannot take the data's shape.
     """
 
@@ -72,6 +75,7 @@ class NetworkEvaluator:
     profile_batch_size: int = 1
     profile_repeats: int = 30
     profile_threads: int | None = None
+    latency: DeviceProfile | None = None
     _splits: tuple[DeviceSplit, DeviceSplit] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +92,8 @@ class NetworkEvaluator:
             raise SettingsError(f"auc is undefined: no validation example has class {name!r}; choose another metric")
         if self.family.check_shape is not None:
             self.family.check_shape(self.data.input_shape)
+        if self.latency is not None:
+            self.latency.check(self.family, self.data.input_shape, self.data.num_classes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_splits": None}
@@ -161,6 +167,9 @@ class NetworkEvaluator:
         wanted = [m for m in self.goal.metrics if METRICS[m].needs != "training" and m not in ALWAYS]
         for_training = [m for m in wanted if m == "training_memory_mb"]
         found: dict[str, float] = {}
+        if self.latency is not None and "latency_ms" in wanted:
+            wanted.remove("latency_ms")
+            found["latency_ms"] = self.latency.predict(network)
         for names, batch_size in (
             ([*ALWAYS, *(m for m in wanted if m not in for_training)], self.profile_batch_size),
             (for_training, self.training.batch_size),
@@ -231,6 +240,7 @@ class NetworkEvaluator:
 
         Raises:
             FamilyError: its output has a wrong size; or neither it nor any of three random ones can be built.
+            SettingsError: the latency profile does not know its operations.
         """
         family = self.family
         rng = np.random.default_rng(0)
@@ -243,6 +253,8 @@ class NetworkEvaluator:
                 first = first or error
                 continue
             check_output(network, self.data.input_shape, self.data.num_classes, where=f"family {family.name!r}: build")
+            if self.latency is not None:
+                self.latency.predict(network)
             return
         assert first is not None
         raise FamilyError(f"family {family.name!r}: {explain('build', first, family.source)}") from first

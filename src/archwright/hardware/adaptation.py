@@ -27,26 +27,25 @@ class Adapted(LatencyPredictor):
 
     Args:
         space: of the architectures.
-        sources: fitted predictors of known devices, by name.
+        sources: fitted predictors of known devices, by name; a saved one has them in its file.
         shrinkage: in units of one measurement.
-
-    Raises:
-        SettingsError: no source.
     """
 
     name: ClassVar[str] = "adapted"
     summary: ClassVar[str] = "known devices combined, averaged with a look-up table of the new one"
 
-    def __init__(self, space: Space, sources: Mapping[str, LatencyPredictor], shrinkage: float = 0.03) -> None:
+    def __init__(
+        self, space: Space, sources: Mapping[str, LatencyPredictor] | None = None, shrinkage: float = 0.03
+    ) -> None:
         super().__init__(space)
-        if not sources:
-            raise SettingsError("adaptation needs at least one known device")
         if not shrinkage > 0:
             raise SettingsError(f"shrinkage must be above 0, not {shrinkage}")
-        self.sources = dict(sources)
+        self.sources = dict(sources or {})
         self.shrinkage = shrinkage
 
     def _fit(self, architectures: Sequence[Architecture], latencies: Floats) -> None:
+        if not self.sources:
+            raise SettingsError("adaptation needs at least one known device")
         known = self._known(architectures)
         self.centre, self.spread = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-6)
         logs = np.log(latencies)

@@ -191,11 +191,13 @@ def load_predictor(path: str | Path, space: Space) -> LatencyPredictor:
     Raises:
         SettingsError: it is missing, not a predictor, of a newer version, truncated, or of another space.
     """
+    from archwright.hardware.adaptation import Adapted
+
     content = read_json(path, FORMAT, VERSION, "latency predictor", "fit it again")
     try:
         if content["space"] != space.fingerprint:
             raise SettingsError(f"{path} was fitted on another space; fit one on this space")
-        made = make_predictor(str(content["predictor"]), space)
+        made = Adapted(space) if content["predictor"] == Adapted.name else make_predictor(content["predictor"], space)
         made.restore(content["state"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, SettingsError):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import nnls
 
-from archwright.errors import FamilyError, SettingsError
+from archwright.errors import FamilyError, SettingsError, unknown
 from archwright.families import Family
 from archwright.hardware.accuracy import accuracy
 from archwright.hardware.predictors import read_json
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from archwright.hardware.tracing import Operation
 
 FORMAT, VERSION = "archwright-device-profile", 1
+CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
+ROUNDS = 5
+"""Measurements are spread over so many passes over everything: what slows a device for a while slows all alike."""
 LISTED = 2000
 """A space of up to so many architectures is gone through in random order, of a larger one they are drawn."""
 PATIENCE = 60
@@ -66,6 +70,7 @@ class DeviceProfile:
         device: as torch calls it.
         family: name and options of the family it is about.
         input_shape, num_classes, batch_size, threads: what was measured.
+        clock: what was counted, a name of :data:`CLOCKS`.
         versions: of the software.
         operations: time by signature (:mod:`archwright.hardware.tracing`).
         constant, overhead, scale: of a whole network; ms, ms per operation, and a factor.
@@ -79,12 +84,13 @@ class DeviceProfile:
     num_classes: int
     batch_size: int
     threads: int
+    clock: str
     versions: Mapping[str, str]
     operations: Mapping[str, Timing]
     constant: float = 0.0
     overhead: float = 0.0
     scale: float = 1.0
-    networks: tuple[Whole, ...] = field(default=())
+    networks: tuple[Whole, ...] = ()
 
     def predict(self, network: nn.Module) -> float:
         """Latency of a network in ms; it does not run.
@@ -195,6 +201,7 @@ def measure_profile(
     device: str = "cpu",
     batch_size: int = 1,
     threads: int | None = None,
+    clock: str = "wall",
     architectures: int = 1000,
     also: Sequence[Architecture] = (),
     fitted: int = 10,
@@ -209,6 +216,7 @@ def measure_profile(
         family, input_shape, num_classes: whose networks.
         name: of the device, for people; torch's name by default.
         device, batch_size, threads: where and how they run.
+        clock: ``wall``, or ``cpu`` for the processor's time of one thread, which other programs do not disturb.
         architectures: at most so many are looked at for their operations.
         also: architectures whose operations must be among them.
         fitted, held_out: whole networks measured for the fit, and to judge it.
@@ -235,14 +243,18 @@ def measure_profile(
             f"batch size, architectures, runs and threads must be at least 1, networks of the fit 3, not {batch_size}, "
             f"{architectures}, {repeats}, {threads} and {fitted}"
         )
+    if clock not in CLOCKS:
+        raise SettingsError(unknown("clock", clock, CLOCKS))
     if family.check_shape is not None:
         family.check_shape(input_shape)
     where = resolve_device(device)
+    if clock == "cpu" and (threads != 1 or where.type != "cpu"):
+        raise SettingsError("the processor's time is that of one thread: use --threads 1 and --device cpu")
     rng = np.random.default_rng(seed)
     build = _Builder(family, input_shape, num_classes, batch_size)
     with cpu_threads(threads):
         found = _operations(build, family, architectures, also, rng, on_done)
-        times = _times(found, where, repeats, on_done)
+        times = _times(found, where, repeats, CLOCKS[clock], on_done)
         profile = DeviceProfile(
             name=name or (torch.cuda.get_device_name(where) if where.type == "cuda" else str(where)),
             device=str(where),
@@ -251,6 +263,7 @@ def measure_profile(
             num_classes=num_classes,
             batch_size=batch_size,
             threads=torch.get_num_threads(),
+            clock=clock,
             versions=_versions(),
             operations=times,
         )
@@ -330,16 +343,20 @@ def _operations(
 
 
 def _times(
-    found: Mapping[str, Operation], device: Any, repeats: int, on_done: Callable[[str, int, int], None]
+    found: Mapping[str, Operation],
+    device: Any,
+    repeats: int,
+    clock: Callable[[], float],
+    on_done: Callable[[str, int, int], None],
 ) -> dict[str, Timing]:
     from archwright.hardware.tracing import median_and_spread
 
-    times = {}
-    for i, (signature, operation) in enumerate(sorted(found.items())):
-        seconds = operation.seconds(device, warmup=5, repeats=repeats, limit=0.5)
-        times[signature] = Timing(*median_and_spread(seconds), len(seconds))
-        on_done("operations", i + 1, len(found))
-    return times
+    seconds: dict[str, list[float]] = {signature: [] for signature in sorted(found)}
+    for done in range(ROUNDS):
+        for i, (signature, times) in enumerate(seconds.items()):
+            times += found[signature].seconds(device, 5, -(-repeats // ROUNDS), limit=0.1, clock=clock)
+            on_done("operations", done * len(found) + i + 1, ROUNDS * len(found))
+    return {signature: Timing(*median_and_spread(times), len(times)) for signature, times in seconds.items()}
 
 
 def _calibrated(
@@ -355,17 +372,24 @@ def _calibrated(
     from archwright.evaluate.cost import latencies
     from archwright.hardware.tracing import median_and_spread
 
-    networks: list[Whole] = []
-    for i, architecture in enumerate(architectures):
+    known: list[tuple[Architecture, float, int]] = []
+    for architecture in architectures:
         try:
-            total, number = profile.sum(build.trace(architecture))
+            known.append((architecture, *profile.sum(build.trace(architecture))))
         except SettingsError:
             continue
-        network = build.network(architecture).to(device).eval()
-        times = latencies(network, profile.input_shape, profile.batch_size, warmup=5, repeats=repeats)
-        median, spread = median_and_spread(times.tolist())
-        networks.append(Whole(architecture.to_json(), median, spread, total, number, len(networks) >= fitted))
-        on_done("networks", i + 1, len(architectures))
+    seconds: list[list[float]] = [[] for _ in known]
+    for done in range(ROUNDS):
+        for i, (architecture, _, _) in enumerate(known):
+            network = build.network(architecture).to(device).eval()
+            seconds[i] += latencies(
+                network, profile.input_shape, profile.batch_size, 5, -(-repeats // ROUNDS), clock=CLOCKS[profile.clock]
+            ).tolist()
+            on_done("networks", done * len(known) + i + 1, ROUNDS * len(known))
+    networks = [
+        Whole(architecture.to_json(), *median_and_spread(times), total, number, i >= fitted)
+        for i, ((architecture, total, number), times) in enumerate(zip(known, seconds))
+    ]
     used = [w for w in networks if not w.held_out]
     features = np.array([[1.0, w.operations, w.sum_ms] for w in used])
     measured = np.array([w.measured_ms for w in used])

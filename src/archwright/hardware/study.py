@@ -19,6 +19,8 @@ Report = Callable[[str], None]
 ADAPTED = Adapted.name
 KNOWN_PAIRS = 900
 """Measured pairs of each known device in a few-shot study, as in HELP (Lee et al. 2021)."""
+HELD_OUT = 3000
+"""Other architectures, drawn at random, that predictions are judged by."""
 
 
 def costs(table: Table, dataset: str) -> list[str]:
@@ -49,7 +51,7 @@ def compare(
     seeds: int = 3,
     on_done: Report = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """Fit each predictor on ``train`` measured architectures, and judge it on all others.
+    """Fit each predictor on ``train`` measured architectures, and judge it on others.
 
     Returns:
         A row per device, size and predictor: ``device``, ``train``, ``predictor``, ``held_out``, and the mean over seeds of
@@ -129,7 +131,7 @@ def known_devices(table: Table, dataset: str, sources: Sequence[str], seed: int 
 
 
 def split(values: Floats, number: int, seed: int, device: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to fit on, and the others, of those that have a value.
+    """Rows to fit on, and up to :data:`HELD_OUT` others, of those that have a value.
 
     Raises:
         SettingsError: not enough rows to fit on and to judge by.
@@ -140,13 +142,13 @@ def split(values: Floats, number: int, seed: int, device: str) -> tuple[NDArray[
             f"{device} has {len(there)} measured architectures; fit on 3 to {len(there) - 2}, not {number}"
         )
     order = np.random.default_rng(seed).permutation(there)
-    return order[:number], order[number:]
+    return order[:number], order[number:][:HELD_OUT]
 
 
 def predicted_column(
     table: Table, dataset: str, device: str, model: LatencyPredictor, number: int, seed: int = 0
 ) -> tuple[Floats, dict[str, float]]:
-    """Fit on ``number`` measured architectures; predictions for all, and how good they are on the others."""
+    """Fit on ``number`` measured architectures; predictions for all, and how good they are on others."""
     values = device_column(table, dataset, device)
     fitted, rest = split(values, number, seed, device)
     model.fit(_taken(table, fitted), values[fitted])

@@ -43,8 +43,10 @@ class Operation:
         words += [f"{key}={_text(value)}" for key, value in sorted(self.options.items()) if key != "device"]
         return f"{name}({', '.join(words)})"
 
-    def seconds(self, device: torch.device, warmup: int, repeats: int, limit: float) -> list[float]:
-        """Of each of up to ``repeats`` calls on random tensors; at least five, then no longer than ``limit`` in all."""
+    def seconds(
+        self, device: torch.device, warmup: int, repeats: int, limit: float, clock: Callable[[], float]
+    ) -> list[float]:
+        """By ``clock``, of each of up to ``repeats`` calls on random tensors; at least five, then no longer than ``limit`` in all."""
         arguments = tree_map(lambda a: a.made(device) if isinstance(a, TensorLike) else a, self.arguments)
         options = {key: _on(device, key, value) for key, value in self.options.items()}
         times: list[float] = []
@@ -54,11 +56,11 @@ class Operation:
                 if len(times) >= 5 and time.perf_counter() - began > limit:
                     break
                 synchronize(device)
-                started = time.perf_counter()
+                started = clock()
                 self.function(*arguments, **options)
                 synchronize(device)
                 if i >= warmup:
-                    times.append(time.perf_counter() - started)
+                    times.append(clock() - started)
         return times
 
 

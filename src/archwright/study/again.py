@@ -41,6 +41,7 @@ def export_trial(
     from archwright.data import load_data
     from archwright.evaluate import NetworkEvaluator, Training
     from archwright.export import export_model
+    from archwright.hardware.profile import load_profile
 
     record = load_record(study)
     settings = record.settings
@@ -55,7 +56,11 @@ def export_trial(
     final = FinalSettings(**settings["final"])
     if epochs is not None:
         final = replace(final, epochs=epochs)
-    evaluator = NetworkEvaluator(record.family, loaded, training, record.final_goal, device=settings["device"])
+    predicted = settings.get("latency") is not None
+    evaluator = NetworkEvaluator(
+        record.family, loaded, training, record.final_goal, device=settings["device"],
+        latency=load_profile(study / "device_profile.json") if predicted else None,
+    )  # fmt: skip
     retrainer = Retrainer(evaluator, final.training(training), (study / "checkpoints").absolute())
     seed = int(settings["seed"])
     evaluation = retrainer(chosen.architecture, seed=seed)
