@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 DEFAULT_SEARCHER = "rea"
 LOOSE = ("budget", "workers", "threads", "device", "time_limit", "final", "command", "versions", "storage")
 """Settings that may change when a study is continued."""
-LATENCY_FILE = "device_profile.json"
-"""In a study's folder: what predicted its latencies."""
 
 
 @dataclass
@@ -389,8 +387,7 @@ class _Job:
             self._prepare(store, asked)
             if self.path is not None:
                 save_settings(self.path, asked)
-                if getattr(self.evaluator, "latency", None) is not None:
-                    self.evaluator.latency.save(self.path / LATENCY_FILE)  # type: ignore[attr-defined]
+                self._save_profile(self.path)
             executor = self._executor(self.evaluator)
             loop = Loop(
                 space=self.family.space,
@@ -430,6 +427,13 @@ class _Job:
         if prepare is not None and (reference := prepare(store.get("reference"))):
             store.set("reference", dict(reference))
             asked["evaluate"]["reference"] = dict(reference)
+
+    def _save_profile(self, folder: Path) -> None:
+        profile = getattr(self.evaluator, "latency", None)
+        if profile is not None:
+            from archwright.hardware.profile import STORED
+
+            profile.save(folder / STORED)
 
     def _conclude(self, record: StudyRecord, reason: str, interrupted: bool) -> Result:
         """Retrain, export and report, as far as there is something to and a place to keep it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -145,3 +146,13 @@ def test_refuses_what_cannot_be_measured(family):
     broken = replace(family, build=lambda *_: 1 / 0)
     with pytest.raises(FamilyError, match="cannot be made: division by zero"):
         measure_profile(broken, SHAPE, CLASSES)
+
+
+def test_operation_on_an_expanded_tensor_is_timed():
+    class Expanding(nn.Module):
+        def forward(self, x):
+            return x[:, :1].expand(-1, 3) + x
+
+    operations = trace(Expanding(), (3,), batch_size=2)
+    assert [o.signature for o in operations] == ["add.Tensor(2x3, 2x3)"]
+    assert len(operations[0].seconds(torch.device("cpu"), 1, 5, 1.0, time.perf_counter)) == 5

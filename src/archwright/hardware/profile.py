@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from archwright.hardware.tracing import Operation
 
 FORMAT, VERSION = "archwright-device-profile", 1
+STORED = "device_profile.json"
+"""In a study's folder: what predicted its latencies."""
 CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 ROUNDS = 5
 """Measurements are spread over so many passes over everything: what slows a device for a while slows all alike."""
@@ -181,6 +184,7 @@ def load_profile(path: str | Path) -> DeviceProfile:
         facts = {k: v for k, v in content.items() if k not in ("format", "version")}
         facts["operations"] = {signature: Timing(**t) for signature, t in content["operations"].items()}
         facts["networks"] = tuple(Whole(**w) for w in content["networks"])
+        facts["family"] = {"name": str(content["family"]["name"]), "options": dict(content["family"]["options"])}
         facts["input_shape"] = tuple(int(n) for n in content["input_shape"])
         made = DeviceProfile(**facts)
         numbers = [t.ms for t in made.operations.values()] + [made.constant, made.overhead, made.scale]
@@ -354,7 +358,10 @@ def _times(
     seconds: dict[str, list[float]] = {signature: [] for signature in sorted(found)}
     for done in range(ROUNDS):
         for i, (signature, times) in enumerate(seconds.items()):
-            times += found[signature].seconds(device, 5, -(-repeats // ROUNDS), limit=0.1, clock=clock)
+            try:
+                times += found[signature].seconds(device, 5, -(-repeats // ROUNDS), limit=0.1, clock=clock)
+            except Exception as error:
+                raise FamilyError(f"the operation {signature} cannot be timed alone: {error}") from error
             on_done("operations", done * len(found) + i + 1, ROUNDS * len(found))
     return {signature: Timing(*median_and_spread(times), len(times)) for signature, times in seconds.items()}
 
@@ -398,6 +405,8 @@ def _calibrated(
 
 
 def _versions() -> dict[str, str]:
-    from archwright.api import versions
+    import torch
 
-    return versions()
+    import archwright
+
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "archwright": archwright.__version__}

@@ -78,8 +78,10 @@ class TensorLike:
 
     def made(self, device: torch.device) -> Tensor:
         """One of this kind, with values in [0, 1) (zeros where it holds whole numbers, which may be indices)."""
-        dense = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device=device)
-        return dense.uniform_() if self.dtype.is_floating_point else dense.zero_()
+        own = [min(n, 1) if stride == 0 else n for n, stride in zip(self.shape, self.strides)]
+        dense = torch.empty_strided(own, self.strides, dtype=self.dtype, device=device)
+        filled = dense.uniform_() if self.dtype.is_floating_point else dense.zero_()
+        return filled.expand(self.shape)
 
 
 def trace(network: nn.Module, input_shape: tuple[int, ...], batch_size: int = 1) -> list[Operation]:

@@ -41,7 +41,7 @@ def export_trial(
     from archwright.data import load_data
     from archwright.evaluate import NetworkEvaluator, Training
     from archwright.export import export_model
-    from archwright.hardware.profile import load_profile
+    from archwright.hardware.profile import STORED, load_profile
 
     record = load_record(study)
     settings = record.settings
@@ -59,7 +59,7 @@ def export_trial(
     predicted = settings.get("latency") is not None
     evaluator = NetworkEvaluator(
         record.family, loaded, training, record.final_goal, device=settings["device"],
-        latency=load_profile(study / "device_profile.json") if predicted else None,
+        latency=load_profile(study / STORED) if predicted else None,
     )  # fmt: skip
     retrainer = Retrainer(evaluator, final.training(training), (study / "checkpoints").absolute())
     seed = int(settings["seed"])
