@@ -39,7 +39,7 @@ ROUNDS = 5
 """Measurements are spread over so many passes over everything: what slows a device for a while slows all alike."""
 LISTED = 2000
 """A space of up to so many architectures is gone through in random order, of a larger one they are drawn."""
-PATIENCE = 60
+PATIENCE = 200
 """Architectures in a row without a new operation after which no more are looked at."""
 
 
