@@ -146,3 +146,16 @@ def test_a_look_up_table_from_ten_cells_ranks_nasbench201_on_an_fpga(shared_data
     rows = compare(table, "cifar10", ["fpga_latency_ms"], train=[10], predictors=["lookup"], seeds=3)
     assert rows[0]["spearman"] > 0.99
     assert rows[0]["within_10"] > 0.95
+
+
+def test_ten_measurements_rank_fbnet_on_a_new_device(shared_data: Path):
+    """HELP (table 2) reports 0.943 with nine known devices."""
+    table = find_table("help-fbnet", shared_data)
+    assert (len(table), len(table.columns)) == (5000, 27)
+    rows = few_shot(
+        table, "", ["eyeriss_latency_ms"], ["pixel3_latency_ms", "silver_4114_latency_ms", "1080ti_1_latency_ms"],
+        shots=[10], predictors=["lookup"], seeds=1,
+    )  # fmt: skip
+    by_name = {row["predictor"]: row["spearman"] for row in rows}
+    assert by_name["adapted"] > 0.9
+    assert by_name["adapted"] > by_name["lookup"] + 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from archwright.errors import TableError, unknown
 from archwright.evaluation import Direction
 from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
-from archwright.space import mean_skip
+from archwright.space import Choice, Space, mean_skip
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
 from archwright.tables.scores import with_scores
-from archwright.tables.table import Table, load_table
+from archwright.tables.table import Column, Table, load_table
 
 SUFFIX = ".table.npz"
 SHIPPED = Path(__file__).parent / "shipped"
@@ -193,6 +194,23 @@ def _nasbench101(folder: Path) -> Table:
     return table_of("nasbench101", family, codes, metrics, {"benchmark": "NAS-Bench-101 (Ying et al. 2019)"})
 
 
+def _help_fbnet(folder: Path) -> Table:
+    """HELP's sample of FBNet (Wu et al. 2019): 22 layers with one of nine blocks each, which are known by number only."""
+    path = folder / KNOWN["help-fbnet"].file
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            codes = file["arch"].astype(np.int64)
+            columns = [
+                Column("", f"{n}_latency_ms", "minimize", file[n].astype(np.float64)[:, None, None])
+                for n in file.files
+                if n != "arch"
+            ]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise TableError(f"{path} is not HELP's file of FBNet: {error}") from error
+    space = Space({f"layer{i}": Choice(*range(9)) for i in range(1, codes.shape[1] + 1)})
+    return Table("help-fbnet", space, codes, tuple(columns), provenance={"latencies": "HELP (Lee et al. 2021)"})
+
+
 KNOWN: Mapping[str, Known] = {
     "nasbench201": Known(
         "15,625 cells, accuracy at 12 and 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120; hardware; zero-cost scores",
@@ -208,5 +226,10 @@ KNOWN: Mapping[str, Known] = {
         "6,561 chains of 8 cells, three CIFAR-10 test accuracies each, parameters, FLOPs",
         "nas-bench-macro/nas-bench-macro_cifar10.json",
         _nasbench_macro,
+    ),
+    "help-fbnet": Known(
+        "5,000 of FBNet's chains of 22 blocks, latency on 27 devices and batch sizes (HELP)",
+        "help-latency/fbnet_latency_ms.npz",
+        _help_fbnet,
     ),
 }
