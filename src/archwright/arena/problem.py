@@ -250,6 +250,7 @@ class WritingsSpace(Space):
 
     def __init__(self, table: Table) -> None:
         self.__dict__.update(table.space.__dict__)
+        self.identities = table.identify
         self._table = table
         self._row: dict[Architecture, int] = {}
         self._near: dict[Architecture, list[Architecture]] = {}

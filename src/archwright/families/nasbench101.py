@@ -50,7 +50,7 @@ def nasbench101(channels: int = 128, cells: int = 3, stacks: int = 3) -> Family:
     edges = {CELL.edge_name(i, j): (i, j) in chain for i, j in CELL.edges}
     return Family(
         name="nasbench101",
-        space=Space(cells=CELL),
+        space=Space(cells=CELL, identities=identities),
         build=build,
         summary="NAS-Bench-101 cells: up to 7 vertices and 9 edges, operations on vertices, official skeleton",
         options={"channels": channels, "cells": cells, "stacks": stacks},

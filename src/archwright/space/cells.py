@@ -38,6 +38,36 @@ class Genotype:
         """``(source, operation)`` of every edge that enters ``node``."""
         return [(source, operation) for source, destination, operation in self.edges if destination == node]
 
+    def live(self, none: str = "none") -> tuple[dict[object, str], list[tuple[object, object]]]:
+        """What lies on a way from the input to the output, as a graph whose vertices are operations.
+
+        Args:
+            none: the operation that carries no signal.
+
+        Returns:
+            The operation of every vertex, ``input`` and ``output`` among them, and the pairs of vertices that follow
+            each other. A vertex is a node of the cell where nodes carry the operations, else an edge.
+        """
+        edges = [edge for edge in self.edges if edge[2] != none]
+        last = self.nodes - 1
+        reached, useful = {0}, {last}
+        for i, j, _ in sorted(edges, key=lambda edge: edge[0]):
+            if i in reached:
+                reached.add(j)
+        for i, j, _ in sorted(edges, key=lambda edge: -edge[1]):
+            if j in useful:
+                useful.add(i)
+        edges = [(i, j, operation) for i, j, operation in edges if {i, j} <= reached & useful]
+        ends = {0: "input", last: "output"}
+        if any(self.operations):
+            inner = {v: str(self.operations[v]) for v in (reached & useful) - {0, last}}
+            return {0: "input", **inner, last: "output"}, [(i, j) for i, j, _ in edges]
+        labels: dict[object, str] = dict(ends) | {(i, j): str(operation) for i, j, operation in edges}
+        arcs: list[tuple[object, object]] = [(0, (i, j)) for i, j, _ in edges if i == 0]
+        arcs += [((i, j), last) for i, j, _ in edges if j == last]
+        arcs += [((i, j), (k, m)) for i, j, _ in edges for k, m, _ in edges if j == k]
+        return labels, arcs
+
 
 @dataclass(frozen=True)
 class Cell:

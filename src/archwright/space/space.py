@@ -62,9 +62,12 @@ class Space:
         parameters: name -> parameter; also as keywords. Plain lists and tuples become a :class:`Choice`.
         constraints: :class:`Constraint` objects or ``(predicate, message)`` pairs.
         cells: cell graphs, whose parameters and constraints come first.
+        identities: where networks have many writings: codes ``n x parameters`` -> ``n`` whole numbers, equal for equal
+            networks. A searcher may use it to propose only one of them.
 
     Raises:
-        SpaceError: no parameter, a name twice, a condition on an unknown parameter or value, conditions in a circle.
+        SpaceError: no parameter, a name twice, a condition on an unknown parameter or value, conditions in a circle;
+            ``identities`` with a real parameter, which has no codes.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Space:
         *,
         constraints: Iterable[Constraint | tuple[Predicate, str]] = (),
         cells: Cell | Sequence[Cell] = (),
+        identities: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
         **named: Any,
     ) -> None:
         self.cells: tuple[Cell, ...] = (cells,) if isinstance(cells, Cell) else tuple(cells)
@@ -90,6 +94,9 @@ class Space:
         self.names: tuple[str, ...] = tuple(self.parameters)
         self._order = _sorted_by_condition(self.parameters)
         self._parents = {parent for p in self.parameters.values() for parent, _ in p.when}
+        self.identities = identities
+        if identities is not None and self._has_real:
+            raise SpaceError("identities are read from codes, which a space with a real parameter does not have")
 
     @property
     def parents_first(self) -> tuple[str, ...]:
