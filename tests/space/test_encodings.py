@@ -159,3 +159,13 @@ def test_spaces_import_neither_torch_nor_optuna():
     code = "import sys, archwright.space; print([m for m in ('torch', 'optuna', 'scipy', 'ConfigSpace') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_live_graph_of_operations_on_edges():
+    """Of the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3, those into a node that leads nowhere are left out."""
+    operations, arcs = CELL.genotype(cell("conv1", "conv3", "none", "none", "skip", "none")).live()
+    assert operations == {0: "input", (0, 1): "conv1", (1, 3): "skip", 3: "output"}
+    assert sorted(map(str, arcs)) == sorted(map(str, [(0, (0, 1)), ((0, 1), (1, 3)), ((1, 3), 3)]))
+    dead, none = CELL.genotype(cell("conv1", *["none"] * 5)).live()
+    assert dead == {0: "input", 3: "output"}
+    assert not none

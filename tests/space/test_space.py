@@ -304,3 +304,8 @@ def test_listed_space_moves_to_the_nearest_member_where_none_is_one_step_away():
 def test_fingerprint_follows_the_content():
     assert conditional().fingerprint == conditional().fingerprint
     assert conditional().fingerprint != Space(depth=Integer(1, 7)).fingerprint
+
+
+def test_identities_need_codes():
+    with pytest.raises(SpaceError, match="identities are read from codes"):
+        Space({"rate": Real(0.0, 1.0)}, identities=lambda codes: codes[:, 0])
