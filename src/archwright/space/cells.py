@@ -60,7 +60,7 @@ class Genotype:
         edges = [(i, j, operation) for i, j, operation in edges if {i, j} <= reached & useful]
         ends = {0: "input", last: "output"}
         if any(self.operations):
-            inner = {v: str(self.operations[v]) for v in (reached & useful) - {0, last}}
+            inner: dict[object, str] = {v: str(self.operations[v]) for v in (reached & useful) - {0, last}}
             return {0: "input", **inner, last: "output"}, [(i, j) for i, j, _ in edges]
         labels: dict[object, str] = dict(ends) | {(i, j): str(operation) for i, j, operation in edges}
         arcs: list[tuple[object, object]] = [(0, (i, j)) for i, j, _ in edges if i == 0]
