@@ -754,7 +754,7 @@ def _scoring(
     names = read_proxies(scores)
     wanted = search_goal(names, goal)
     at_last = final_goal(goal)
-    networks, described = _evaluator(family, data, at_last, None, training, epochs, device, 1, None, None)
+    networks, described = _evaluator(family, data, at_last, None, training, epochs, device, 1, None, None, None)
     assert isinstance(networks, NetworkEvaluator)
     evaluator = ProxyEvaluator(networks, names, wanted, batch=batch, seed=seed, repeats=repeats)
     how = {"proxies": list(names), "batch": batch, "seed": seed, "repeats": repeats, "goal": at_last.to_json()}

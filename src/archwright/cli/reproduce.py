@@ -44,8 +44,12 @@ def reproduce(
     elif name == "freerea" or name in searchers.PUBLISHED:
         if out is not None:
             raise SettingsError(f"--out is for hybrid-grid; {name} has no figure, archwright arena draws searches")
-        run = _freerea if name == "freerea" else _searchers
-        found = run(name, data_dir, runs, seed, workers, quiet=json)
+        if name == "freerea" and workers != 1:
+            raise SettingsError("freerea replays stored scores in one process; leave out --workers")
+        if name == "freerea":
+            found = _freerea(data_dir, runs, seed, quiet=json)
+        else:
+            found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
         raise SettingsError(unknown("publication", name, (*searchers.PUBLISHED, "freerea", *proxies.NAMES)))
     if json:
@@ -101,9 +105,7 @@ def _proxy_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]
     return ["data set", "proxy", "measure", "ours", "published", "note"], rows
 
 
-def _freerea(
-    name: str, data_dir: Path | None, runs: int | None, seed: int, workers: int, *, quiet: bool
-) -> dict[str, Any]:
+def _freerea(data_dir: Path | None, runs: int | None, seed: int, *, quiet: bool) -> dict[str, Any]:
     from archwright.arena.freerea import ENTRIES, EXPECTED, RUNS, reproduce_freerea
 
     with common.counting(len(ENTRIES) * len(EXPECTED) * (runs or RUNS), "runs", quiet=quiet) as advance:
