@@ -237,7 +237,7 @@ def test_local_search_beats_random_search_on_a_published_table(shared_data):
     assert test["effect"] > 0.8
 
 
-@pytest.mark.parametrize("name", ["nasbench201-digits-fast", "toy"])
+@pytest.mark.parametrize("name", ["nasbench201-digits", "toy"])
 def test_a_problem_reaches_processes_that_are_started_anew(name):
     table = toy() if name == "toy" else find_table(name)
     asked = Problem(table, "digits", (default_signal(table, "digits"),), default_signal(table, "digits"))

@@ -43,7 +43,7 @@ def test_arena_prints_one_json_object(archwright, table):
 def test_without_a_table_it_takes_the_one_that_comes_with_the_package(archwright):
     done = archwright("arena", "--runs", 2, "--budget", 30, "--json")
     assert done.code == 0, done.err
-    assert done.json["table"] == "nasbench201-digits-fast"
+    assert done.json["table"] == "nasbench201-digits"
     assert [r["searcher"] for r in done.json["results"]] == ["random", "rea", "ls", "lspon"]
     assert Path(done.json["files"]["curves"]).is_file()
 

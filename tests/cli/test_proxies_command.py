@@ -128,7 +128,7 @@ def test_mistakes_are_explained_in_a_line(archwright, table, words, message):
 
 
 def test_sizes_of_the_shipped_table_are_proxies(archwright):
-    done = archwright("proxies", "correlate", "nasbench201-digits-fast", "--json", "--resamples", 0)
+    done = archwright("proxies", "correlate", "nasbench201-digits", "--json", "--resamples", 0)
     assert done.code == 0, done.err
     assert "params" in [r["proxy"] for r in done.json["results"]]
 

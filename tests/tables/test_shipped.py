@@ -13,11 +13,11 @@ from archwright.tables.known import SHIPPED, SUFFIX
 
 @pytest.fixture(scope="module")
 def table():
-    return find_table("nasbench201-digits-fast")
+    return find_table("nasbench201-digits")
 
 
 def test_it_is_small_and_has_every_cell_and_epoch(table):
-    assert (SHIPPED / f"nasbench201-digits-fast{SUFFIX}").stat().st_size < 5e6
+    assert (SHIPPED / f"nasbench201-digits{SUFFIX}").stat().st_size < 5e6
     assert table.is_whole
     for metric in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
         column = table.column("digits", metric)
@@ -37,6 +37,14 @@ def test_validation_tells_about_the_test(table):
     for metric in ("accuracy", "loss"):
         values = [table.column("digits", f"{split}_{metric}").at() for split in ("val", "test")]
         assert spearmanr(*values).statistic > 0.9
+
+
+def test_trainings_of_a_cell_agree(table):
+    column = table.column("digits", "val_loss")
+    assert column.seeds == (0, 1, 2)
+    one = np.unique(column.at(), return_index=True)[1]
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert spearmanr(column.at(seed=a)[one], column.at(seed=b)[one]).statistic > 0.7
 
 
 def test_longer_training_agrees_more_with_the_longest(table):

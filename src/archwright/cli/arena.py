@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def arena(
     table: Annotated[
         str, typer.Argument(help="A table's name (archwright list tables) or its file.")
-    ] = "nasbench201-digits-fast",
+    ] = "nasbench201-digits",
     dataset: Annotated[
         str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
     ] = None,
