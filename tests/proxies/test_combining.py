@@ -124,14 +124,14 @@ def correlation(a, b):
 def test_what_is_learned_from_few_ranks_others_better_than_each_part():
     known, worth = noisy(60, 0)
     new, truth = noisy(2000, 1)
-    found = correlation(Learned(tuple(known)).fit(known, worth)(new), truth)
+    found = correlation(Learned(tuple(known), monotone=False).fit(known, worth)(new), truth)
     assert found > max(correlation(new[name], truth) for name in new) + 0.01
 
 
 def test_a_monotone_combination_uses_no_proxy_against_itself():
     known, worth = noisy(60, 0)
-    assert Learned(tuple(known)).fit(known, worth).weights["wrong"] < 0
-    assert min(Learned(tuple(known), monotone=True).fit(known, worth).weights.values()) == 0
+    assert Learned(tuple(known), monotone=False).fit(known, worth).weights["wrong"] < 0
+    assert min(Learned(tuple(known)).fit(known, worth).weights.values()) == 0
 
 
 def test_learned_takes_failed_scores_as_the_worst():
@@ -140,6 +140,13 @@ def test_learned_takes_failed_scores_as_the_worst():
     fitted = Learned(("good", "fair")).fit(known, worth)
     two = {"good": np.array([np.nan, known["good"][0]]), "fair": known["fair"][[0, 0]]}
     assert fitted(two)[0] < fitted(two)[1]
+
+
+def test_scores_beyond_the_known_ones_are_told_apart():
+    known = {"a": np.arange(20.0), "b": np.arange(20.0) % 7}
+    fitted = Learned(("a", "b")).fit(known, np.arange(20.0))
+    found = fitted({"a": np.array([19.0, 25.0, 30.0]), "b": np.zeros(3)})
+    assert found[0] < found[1] < found[2]
 
 
 def test_learned_refuses_too_little():

@@ -181,18 +181,20 @@ class WeightedSum:
 class Learned:
     """A combination learned from architectures whose worth is known, such as the trials of a study so far.
 
-    Scores and worth become their shares of smaller ones among the known architectures (0 to 1, mid-ranks), and a ridge
-    regression predicts the second from the first. Failed scores are below all others.
+    Scores and worth become their shares of smaller ones among the known architectures (mid-ranks from 0 to 1; scores beyond
+    the known ones go on as among the best tenth), and a ridge regression predicts the second from the first. Failed scores
+    are below all others.
 
     Attributes:
         parts: names of the proxies.
-        monotone: no proxy may count against an architecture (weights that are not negative).
+        monotone: no proxy may count against an architecture (weights that are not negative). Free weights correlate better
+            but may turn round a proxy that is right about the best architectures.
         penalty: of the ridge, in architectures: with ``n`` much above it the weights are free.
         fewest: with fewer known architectures :meth:`fit` refuses.
     """
 
     parts: tuple[str, ...]
-    monotone: bool = False
+    monotone: bool = True
     penalty: float = 1.0
     fewest: int = 5
     _known: Mapping[str, Floats] = field(default_factory=dict, repr=False)
@@ -242,13 +244,22 @@ class Learned:
         return np.asarray(self._model.predict(self._features(scores)), dtype=np.float64)
 
     def _features(self, scores: Mapping[str, Floats]) -> Floats:
-        """``n x proxies``: mid-rank among the known, over their number."""
-        columns = []
-        for name in self.parts:
-            known, new = self._known[name], _lowered(scores[name])
-            below, upto = np.searchsorted(known, new, "left"), np.searchsorted(known, new, "right")
-            columns.append((below + upto) / (2 * len(known)))
-        return np.stack(columns, axis=1)
+        """``n x proxies``."""
+        return np.stack([_share(self._known[name], _lowered(scores[name])) for name in self.parts], axis=1)
+
+
+def _share(known: Floats, new: Floats) -> Floats:
+    """Mid-rank among the known scores over their number, linear between them, and above them as in their best tenth."""
+    values, at, sizes = np.unique(known, return_index=True, return_counts=True)
+    shares = (at + (sizes + 1) / 2) / len(known)
+    alive = np.isfinite(values)
+    if not alive.any():
+        return np.zeros(len(new))
+    values, shares = values[alive], shares[alive]
+    found = np.where(np.isfinite(new), np.interp(new, values, shares), 0.0)
+    tenth = values[-1] - np.interp(shares[-1] - 0.1, shares, values)
+    above = np.isfinite(new) & (new > values[-1]) & (tenth > 0)
+    return np.where(above, found + 0.1 * (new - values[-1]) / max(tenth, np.finfo(float).tiny), found)
 
 
 def _lowered(scores: Floats) -> Floats:
