@@ -145,3 +145,37 @@ def test_reproduce_refuses_options_of_the_other_kind(archwright):
     assert "are for searchers" in archwright("reproduce", "hybrid-tables", "--runs", 3).err
     assert "--out is for hybrid-grid" in archwright("reproduce", "lspon-speed", "--out", "x").err
     assert "did you mean hybrid-tables" in archwright("reproduce", "hybrid-table").err
+
+
+def test_networks_of_a_family_are_scored(archwright):
+    words = (
+        "proxies",
+        "score",
+        "cnn",
+        "--data",
+        "digits",
+        "--sample",
+        1,
+        "--batch",
+        16,
+        "--proxies",
+        "synflow,nwot,snip",
+    )
+    done = archwright(*words, "--json")
+    assert done.code == 0, done.err
+    first, second = done.json["results"]
+    assert first["scores"].keys() == {"synflow", "nwot", "snip"}
+    assert first["scores"] != second["scores"]
+    assert archwright(*words, "--json").json["results"][0]["scores"] == first["scores"]
+    assert "synflow" in archwright(*words).out
+
+
+def test_an_unknown_proxy_to_score_is_named(archwright):
+    done = archwright("proxies", "score", "cnn", "--data", "digits", "--proxies", "synflo", "--sample", 0)
+    assert done.code == 2
+    assert "did you mean synflow" in done.err
+
+
+def test_proxies_are_listed(archwright):
+    listed = archwright("list", "proxies", "--json").json["proxies"]
+    assert {"nwot", "synflow", "zen"} <= {p["name"] for p in listed}

@@ -15,12 +15,13 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="families, searchers, data, metrics, training or tables; all of them by default.", show_default=False
+            help="families, searchers, data, metrics, training, tables or proxies; all of them by default.",
+            show_default=False,
         ),
     ] = "",
     json: common.Json = False,
 ) -> None:
-    """List families, searchers, data, metrics, training settings and tables, with a line on each."""
+    """List families, searchers, data, metrics, training settings, tables and proxies, with a line on each."""
     lists = {
         "families": _families,
         "searchers": _searchers,
@@ -28,6 +29,7 @@ def show(
         "metrics": _metrics,
         "training": _training,
         "tables": _tables,
+        "proxies": _proxies,
     }
     if what and what not in lists:
         raise SettingsError(unknown("list", what, lists))
@@ -101,3 +103,12 @@ def _tables() -> list[dict[str, Any]]:
     published = [{"name": name, "summary": f"{known.summary}; from {known.file}"} for name, known in KNOWN.items()]
     surrogates = [{"name": name, "summary": f"{text}; from {file}"} for name, (text, file) in SURROGATES.items()]
     return shipped + own + published + surrogates
+
+
+def _proxies() -> list[dict[str, Any]]:
+    from archwright.proxies import PROXIES
+
+    return [
+        {"name": p.name, "summary": f"{p.summary} ({p.source}); needs {p.needs}", "needs": p.needs}
+        for p in PROXIES.values()
+    ]

@@ -13,6 +13,54 @@ from archwright.errors import SettingsError
 app = typer.Typer(help="Zero-cost proxies: how well scores of untrained networks rank.", no_args_is_help=True)
 
 
+@app.command("score")
+def score_(
+    family: Annotated[
+        str, typer.Argument(help="A family (archwright list families) or a .py file with space and build.")
+    ],
+    data: Annotated[str, typer.Option(help="What the networks are for, as for archwright search.")],
+    proxies: Annotated[
+        str | None,
+        typer.Option(
+            help="Names with commas between (archwright list proxies); all but flops by default.", show_default=False
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
+    ] = None,
+    sample: Annotated[int, typer.Option(help="So many random architectures, after the default one.")] = 4,
+    batch: Annotated[int, typer.Option(help="Training examples that all are scored on.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of architectures, initial weights, examples and noise.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+    json: common.Json = False,
+) -> None:
+    """Score networks of a family without training them."""
+    from archwright.data import load_data
+    from archwright.families import get_family
+    from archwright.proxies import PROXIES
+    from archwright.proxies.sampling import score_sample
+
+    names = [n.strip() for n in proxies.split(",") if n.strip()] if proxies else [n for n in PROXIES if n != "flops"]
+    chosen = get_family(family, **common.pairs(setting or [], "--set"))
+    with common.counting(0, "networks", quiet=json) as advance:
+        rows = score_sample(
+            chosen, load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed, device=device,
+            on_done=lambda done, total: advance("", done, total),
+        )  # fmt: skip
+    if json:
+        common.print_json({"family": chosen.name, "batch": batch, "seed": seed, "results": rows})
+        return
+    console = common.console()
+    cells = [[n, *(common.number(row["scores"][n]) for row in rows)] for n in names]
+    console.print(common.table("", ["proxy", *(f"#{i}" for i in range(len(rows)))], cells))
+    for i, row in enumerate(rows):
+        console.print(f"#{i}  {' '.join(f'{k}={v}' for k, v in row['architecture'].items())}", soft_wrap=True)
+    for reason in dict.fromkeys(f"{n}: {text}" for row in rows for n, text in row["reasons"].items()):
+        console.print(reason, soft_wrap=True)
+
+
 @app.command("correlate")
 def correlate(
     table: Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")],

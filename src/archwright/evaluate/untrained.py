@@ -142,13 +142,13 @@ class ProxyEvaluator:
         from archwright.proxies import score
 
         with seeded(derived_seed(self.seed, repeat, 1), resolve_device(self.networks.device)):
-            found = score(network, self._examples(), names)
+            found = score(network, self.examples(), names)
         for name in names:
             if not math.isfinite(found.values[name]):
                 raise _NoScoreError(f"{name}: {found.reasons.get(name) or found.values[name]}")
         return {name: float(found.values[name]) for name in names}
 
-    def _examples(self) -> tuple[Tensor, Tensor]:
+    def examples(self) -> tuple[Tensor, Tensor]:
         """Inputs and labels, drawn from the training split by the seed."""
         if self._batch is None:
             training, _ = self.networks.splits()
