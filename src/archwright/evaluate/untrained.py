@@ -142,19 +142,15 @@ class ProxyEvaluator:
         from archwright.proxies import score
 
         with seeded(derived_seed(self.seed, repeat, 1), resolve_device(self.networks.device)):
-            found = score(network, self.examples(), names)
+            found = score(network, self._examples(), names)
         for name in names:
             if not math.isfinite(found.values[name]):
                 raise _NoScoreError(f"{name}: {found.reasons.get(name) or found.values[name]}")
         return {name: float(found.values[name]) for name in names}
 
-    def examples(self) -> tuple[Tensor, Tensor]:
-        """Inputs and labels, drawn from the training split by the seed."""
+    def _examples(self) -> tuple[Tensor, Tensor]:
         if self._batch is None:
-            training, _ = self.networks.splits()
-            order = np.random.default_rng([self.seed, 4]).permutation(len(training))[: self.batch]
-            index = training.targets.new_tensor(np.sort(order))
-            self._batch = training.prepared(index), training.targets[index]
+            self._batch = examples(self.networks, self.batch, self.seed)
         return self._batch
 
     def _reference(self) -> dict[str, float]:
@@ -175,6 +171,14 @@ class ProxyEvaluator:
                     f"hybrid cannot be scaled: the largest {name} of {POOL} random networks is {largest:g}"
                 )
         return found
+
+
+def examples(networks: NetworkEvaluator, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of ``count`` examples, drawn from the training split by the seed."""
+    training, _ = networks.splits()
+    order = np.random.default_rng([seed, 4]).permutation(len(training))[:count]
+    index = training.targets.new_tensor(np.sort(order))
+    return training.prepared(index), training.targets[index]
 
 
 class _NoScoreError(ArchwrightError):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from archwright.data import Data
 from archwright.errors import SettingsError
 from archwright.evaluate import NetworkEvaluator
 from archwright.evaluate.devices import derived_seed
-from archwright.evaluate.untrained import ProxyEvaluator
-from archwright.evaluation import Goal, Objective
+from archwright.evaluate.untrained import examples
 from archwright.families import Family
 from archwright.proxies.scoring import score
 from archwright.space import Architecture
@@ -47,22 +47,28 @@ def score_sample(
     if sample < 0 or (sample == 0 and family.default is None):
         raise SettingsError(f"the sample must be at least {0 if family.default else 1}, not {sample}")
     networks = NetworkEvaluator(family, data, device=device)
-    scoring = ProxyEvaluator(networks, ("params",), Goal((Objective("params", "maximize"),)), batch=batch, seed=seed)
+    if batch < 1:
+        raise SettingsError(f"the batch must be at least 1, not {batch}")
+    given = examples(networks, batch, seed)
     rng = np.random.default_rng([seed, 6])
     drawn = [*([family.default] if family.default else []), *family.space.sample(rng, sample)]
     rows = []
     for done, architecture in enumerate(dict.fromkeys(drawn), start=1):
-        rows.append(_row(networks, architecture, scoring, names, seed))
+        rows.append(_row(networks, architecture, given, names, seed))
         if on_done is not None:
             on_done(done, len(drawn))
     return rows
 
 
 def _row(
-    networks: NetworkEvaluator, architecture: Architecture, scoring: ProxyEvaluator, names: Sequence[str], seed: int
+    networks: NetworkEvaluator,
+    architecture: Architecture,
+    batch: tuple[Tensor, Tensor],
+    names: Sequence[str],
+    seed: int,
 ) -> dict[str, Any]:
     network = networks.build(architecture, seed=derived_seed(seed, 0))
-    found = score(network, scoring.examples(), names, seed=derived_seed(seed, 0, 1))
+    found = score(network, batch, names, seed=derived_seed(seed, 0, 1))
     return {
         "architecture": architecture.to_json(), "scores": dict(found.values), "reasons": dict(found.reasons),
         "seconds": dict(found.seconds),
