@@ -155,3 +155,20 @@ def test_learned_refuses_too_little():
         Learned(("good",)).fit({"good": known["good"][:3]}, worth[:3])
     with pytest.raises(SettingsError, match="not fitted"):
         Learned(("good",))(known)
+
+
+def test_the_vote_counts_who_is_beaten_and_half_of_the_ties():
+    scores = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([1.0, 3.0, 2.0]), "c": np.array([1.0, 2.0, -np.inf])}
+    assert Vote(("a", "b", "c"))(scores).tolist() == [0, 2, 1]
+    assert Vote(("a", "b"))(scores).tolist() == [0, 1.5, 1.5]
+
+
+def test_a_vote_may_go_in_a_circle():
+    scores = {"a": np.array([3.0, 2.0, 1.0]), "b": np.array([2.0, 1.0, 3.0]), "c": np.array([1.0, 3.0, 2.0])}
+    assert Vote(("a", "b", "c"))(scores).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("proxies", [(), ("a",), ("a", "a")])
+def test_a_vote_of_fewer_than_two_is_refused(proxies):
+    with pytest.raises(SettingsError, match="at least two different"):
+        Vote(proxies)

@@ -159,6 +159,15 @@ def test_the_unique_cells_of_the_suite(table, dataset, logsynflow, hybrid, chose
     assert result["selected"] == {"data_independent": "logsynflow", "data_dependent": chosen}
 
 
+@pytest.mark.parametrize(("dataset", "expected"), [("cifar10", (0.633, 0.821)), ("imagenet16-120", (0.627, 0.791))])
+def test_the_vote_of_three_ranks_better_than_each(table, dataset, expected):
+    members = [f"suite_{name}" for name in ("synflow", "jacov", "snip")]
+    found = figures(table, dataset, [*members, f"vote:proxies={'+'.join(members)}"])
+    vote = found.pop(f"vote:proxies={'+'.join(members)}")
+    assert coefficients(vote) == pytest.approx(expected, abs=2e-3)
+    assert vote["kendall"] > max(r["kendall"] for r in found.values())
+
+
 def test_parts_are_selected_on_all_cells(table):
     for dataset in DATASETS:
         found = correlate(table, dataset, ["logsynflow", "synflow", "zen", "nwot"], resamples=0).result

@@ -72,7 +72,7 @@ def correlate(
         typer.Option(
             show_default=False,
             help="Names with commas between: stored scores (archwright table show), hybrid[:di=A,dd=B,alpha=0.5,beta=1.5,"
-            "mode=thesis,normaliser=max], sum:A=1,B=1[,normaliser=rank], learned:proxies=A+B[,train=100]. By default all "
+            "mode=thesis,normaliser=max], sum:A=1,B=1[,normaliser=rank], vote:proxies=A+B+C, learned:proxies=A+B[,train=100]. By default all "
             "proxies that every architecture has, and hybrid.",
         ),
     ] = None,

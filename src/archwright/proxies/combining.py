@@ -178,6 +178,44 @@ class WeightedSum:
 
 
 @dataclass(frozen=True)
+class Vote:
+    """The majority vote of proxies on every pair of a set (Abdelfattah et al. 2021), as Copeland's score.
+
+    A beats B if more proxies put A first than B. The relation need not be transitive, so the score of A is the number
+    of architectures that it beats, and half of those that it ties with. A failed score loses to all that did not fail.
+
+    Attributes:
+        proxies: at least two; in the original synflow, jacov and snip.
+
+    Raises:
+        SettingsError: fewer than two, or one that is there twice.
+    """
+
+    proxies: tuple[str, ...] = ("synflow", "jacov", "snip")
+
+    def __post_init__(self) -> None:
+        if len(set(self.proxies)) < len(self.proxies) or len(self.proxies) < 2:
+            raise SettingsError(f"vote: name at least two different proxies, not {', '.join(self.proxies) or 'none'}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The proxies it needs."""
+        return self.proxies
+
+    def __call__(self, scores: Mapping[str, Floats]) -> Floats:
+        """``n`` scores between 0 and ``n - 1``; needs of the order of ``n^2`` comparisons."""
+        ranks = [rankdata(_lowered(scores[name])) for name in self.proxies]
+        count = len(ranks[0])
+        found = np.empty(count)
+        for rows in np.array_split(np.arange(count), max(1, count * count // 2**22)):
+            ahead = np.zeros((len(rows), count), dtype=np.int8)
+            for rank in ranks:
+                ahead += np.sign(rank[rows, None] - rank[None, :]).astype(np.int8)
+            found[rows] = (ahead > 0).sum(axis=1) + 0.5 * ((ahead == 0).sum(axis=1) - 1)
+        return found
+
+
+@dataclass(frozen=True)
 class Learned:
     """A combination learned from architectures whose worth is known, such as the trials of a study so far.
 

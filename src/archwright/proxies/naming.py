@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archwright.arena.problem import read_signal
 from archwright.errors import SettingsError, TableError, unknown
-from archwright.proxies.combining import Hybrid, Learned, WeightedSum
+from archwright.proxies.combining import Hybrid, Learned, Vote, WeightedSum
 from archwright.tables.table import Table
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,8 @@ def split_names(words: Iterable[str]) -> list[str]:
 
 
 def read_name(table: Table, dataset: str, text: str) -> Named:
-    """A stored score, ``hybrid[:OPTIONS]``, ``sum:PROXY=WEIGHT,...`` or ``learned:proxies=A+B[,OPTIONS]``.
+    """A stored score, ``hybrid[:OPTIONS]``, ``sum:PROXY=WEIGHT,...``, ``vote[:proxies=A+B+C]`` or
+    ``learned:proxies=A+B[,OPTIONS]``.
 
     Raises:
         SettingsError: options that are unknown or make no sense.
@@ -190,6 +191,13 @@ def _sum(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> N
     return Named(text, made.parts, made)
 
 
+def _vote(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> Named:
+    _known("vote", options, ("proxies",))
+    wanted = str(options["proxies"]).split("+") if "proxies" in options else Vote().proxies
+    made = Vote(tuple(find(n) for n in wanted if n))
+    return Named(text, made.parts, made)
+
+
 def _learned(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> Named:
     _known("learned", options, ("proxies", "train", "monotone", "penalty"))
     parts = tuple(find(n) for n in str(options.get("proxies", "")).split("+") if n)
@@ -203,5 +211,6 @@ def _learned(text: str, options: Mapping[str, Any], find: Callable[[str], str]) 
 COMBINATIONS: Mapping[str, Callable[[str, Mapping[str, Any], Callable[[str], str]], Named]] = {
     "hybrid": _hybrid,
     "sum": _sum,
+    "vote": _vote,
     "learned": _learned,
 }
