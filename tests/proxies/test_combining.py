@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from archwright.errors import SettingsError
-from archwright.proxies.combining import NORMALISERS, Hybrid, Learned, WeightedSum, combine, normalise
+from archwright.proxies.combining import NORMALISERS, Hybrid, Learned, Vote, WeightedSum, combine, normalise
 
 SCORES = {"di": np.array([0.0, 2.0, 5.0, 10.0, 1.0]), "dd": np.array([3.0, 4.0, 8.0, 7.0, -np.inf])}
 
