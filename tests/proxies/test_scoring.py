@@ -189,12 +189,14 @@ def test_gradient_scores_are_those_of_their_formulas():
     logits = network[3](torch.tanh(hidden))
     loss = functional.cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, [*weights, hidden, logits], create_graph=True)
-    assert found["grad_norm"] == pytest.approx(sum(float(g.norm()) for g in gradients[:2]))
-    fisher = [fan * float(((z * g) ** 2).sum()) / 8 for z, g, fan in zip((hidden, logits), gradients[2:], (192, 6))]
+    assert found["grad_norm"] == pytest.approx(sum(float(g.detach().norm()) for g in gradients[:2]))
+    fisher = [
+        fan * float(((z * g) ** 2).detach().sum()) / 8 for z, g, fan in zip((hidden, logits), gradients[2:], (192, 6))
+    ]
     assert found["fisher"] == pytest.approx(sum(fisher))
     product = sum((g.detach() * g).sum() for g in gradients[:2])
     second = torch.autograd.grad(product, weights)
-    assert found["grasp"] == pytest.approx(-sum(float((w * h).sum()) for w, h in zip(weights, second)))
+    assert found["grasp"] == pytest.approx(-sum(float((w * h).detach().sum()) for w, h in zip(weights, second)))
     assert found["l2_norm"] == pytest.approx(sum(float(w.detach().norm()) for w in weights))
 
 
