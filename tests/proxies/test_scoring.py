@@ -153,6 +153,48 @@ def test_synflow_is_conserved_from_layer_to_layer():
     assert other == found.values["synflow"]
 
 
+class Stop(torch.autograd.Function):
+    """Passes on, and has no gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("no second derivative")
+
+
+class Once(torch.autograd.Function):
+    """Passes on; its gradient has none of its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return Stop.apply(gradient)
+
+
+def test_what_one_proxy_cannot_do_leaves_the_others_their_scores():
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(192, 20), nn.Linear(20, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(functional.relu(Once.apply(self.first(x.flatten(1)))))
+
+    torch.manual_seed(0)
+    names = ["snip", "fisher", "nwot", "jacov", "grasp"]
+    found = score(Network(), batch(), names)
+    assert math.isnan(found.values["grasp"])
+    assert found.reasons["grasp"] == "RuntimeError: no second derivative"
+    assert found.reasons.keys() == {"grasp"}
+    assert all(math.isfinite(found.values[name]) for name in names[:-1])
+
+
 def test_a_dead_network_has_synflow_zero_and_fails_where_it_must():
     network = get_family("nasbench201", channels=4, cells=1).build(cell(1, 1, 1, 1, 1, 1), (3, 8, 8), 5)
     found = score(network, batch(), list(PROXIES))

@@ -6,7 +6,7 @@ All take ``(network, batch, input_shape, names)`` and give, for each name, a sco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -146,14 +146,29 @@ def gradient_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], n
     if not torch.isfinite(output).all():
         return dict.fromkeys(names, "the outputs are not finite")
     for name in sorted(wanted & {"nwot", "nwot_live"}):
-        found[name] = _nwot(watch, output if name == "nwot_live" else None)
-    if wanted & {"jacov", "epe_nas"}:
-        found |= _input_scores(x, output, labels, wanted)
-    if "ntk_cond" in wanted:
-        found["ntk_cond"] = _ntk_condition(output, weights_of(network))
-    if wanted & {"grad_norm", "plain", "snip", "grasp", "fisher"}:
-        found |= _loss_scores(network, output, labels, layers, wanted)
+        found |= attempted({name}, lambda n=name: {n: _nwot(watch, output if n == "nwot_live" else None)})  # type: ignore[misc]
+    if these := wanted & {"jacov", "epe_nas"}:
+        found |= attempted(these, lambda: _input_scores(x, output, labels, these))
+    if these := wanted & {"ntk_cond"}:
+        found |= attempted(these, lambda: {"ntk_cond": _ntk_condition(output, weights_of(network))})
+    if these := wanted & {"grad_norm", "plain", "snip", "grasp", "fisher"}:
+        found |= attempted(these, lambda: _loss_scores(network, output, labels, layers, these))
     return found
+
+
+def attempted(names: Collection[str], compute: Callable[[], Found]) -> Found:
+    """What ``compute`` gives; where it breaks, the reason for each of ``names``, so that others of the pass keep theirs."""
+    try:
+        return compute()
+    except Exception as error:
+        return dict.fromkeys(names, reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """Why there is no score, in a line."""
+    if isinstance(error, ScoreError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _loss_scores(
@@ -184,9 +199,9 @@ def _loss_scores(
         "snip": float(sum(p.abs().sum() for p in plain)),
     }
     if "fisher" in wanted:
-        scores["fisher"] = _fisher(layers, found[len(weights) :])
+        scores |= attempted(["fisher"], lambda: {"fisher": _fisher(layers, found[len(weights) :])})
     if "grasp" in wanted:
-        scores["grasp"] = _grasp(weights, gradients)
+        scores |= attempted(["grasp"], lambda: {"grasp": _grasp(weights, gradients)})
     return scores
 
 
@@ -309,7 +324,7 @@ def halves_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], _na
             return {"zico": f"labels from {int(labels.min())} to {int(labels.max())} for {output.shape[1]} outputs"}
         loss = functional.cross_entropy(output, labels[half])
         each.append(torch.autograd.grad(loss, weights, allow_unused=True))
-    total = 0.0
+    layers: list[float] = []
     for first, second in zip(*each):
         if first is None or second is None:
             continue
@@ -317,8 +332,8 @@ def halves_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], _na
         deviation, mean = both.std(dim=0, correction=0), both.mean(dim=0)
         steady = deviation > 0
         ratio = float((mean[steady] / deviation[steady]).sum())
-        total += math.log(ratio) if ratio > 0 else 0.0
-    return {"zico": total}
+        layers += [math.log(ratio)] if ratio > 0 else []
+    return {"zico": sum(layers) if layers else "no gradient differs between the halves"}
 
 
 def synflow_scores(network: nn.Module, _batch: Any, shape: tuple[int, ...], _names: Sequence[str]) -> Found:

@@ -16,10 +16,10 @@ from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import seeded
 from archwright.proxies.catalogue import PROXIES, Pass
 from archwright.proxies.passes import (
-    ScoreError,
     gradient_scores,
     halves_scores,
     noise_scores,
+    reason_of,
     shape_scores,
     synflow_scores,
     weight_scores,
@@ -91,7 +91,7 @@ def score(
                 own = copy.deepcopy(network).to(device).train()
                 found: Mapping[str, float | str] = _PASSES[shared](own, batch, shape, wanted)
         except Exception as error:
-            found = dict.fromkeys(wanted, _why(error))
+            found = dict.fromkeys(wanted, reason_of(error))
         spent = time.perf_counter() - started
         for name in wanted:
             value = found[name]
@@ -129,9 +129,3 @@ def _checked(
     if labels is not None and (labels.ndim != 1 or len(labels) != len(inputs)):
         raise SettingsError(f"{len(inputs)} inputs need as many labels, in one dimension, not {tuple(labels.shape)}")
     return tuple(inputs.shape[1:])
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ScoreError):
-        return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
