@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,11 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError, StudyError
-from archwright.evaluation import Bound, Evaluation, Goal, Objective
+from archwright.evaluation import Bound, Goal, Objective
 from archwright.families import Family, family_from, family_spec, get_family
-from archwright.searchers import SEARCHERS, make_searcher, searcher_options
+from archwright.searchers import make_searcher, searcher_options
 from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation
+from archwright.study.evaluators import (
+    Trainings,
+    checked_amounts,
+    function_evaluator,
+    let_inherit,
+    make_budget,
+    network_evaluator,
+    proxy_evaluator,
+    refuse_for_scores,
+)
 from archwright.study.executors import Evaluator, Executor, InProcess, Processes
 from archwright.study.loop import Loop, Silent, Watcher
 from archwright.study.record import StudyRecord, Trial, jsonable, write_json
@@ -25,9 +34,7 @@ from archwright.study.storage import Store, save_settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.data import Data
     from archwright.evaluate import NetworkEvaluator, Training
-    from archwright.evaluate.untrained import ProxyEvaluator
     from archwright.study.final import FinalSettings
 
 DEFAULT_SEARCHER = "rea"
@@ -157,36 +164,6 @@ def make_goal(
     return goal
 
 
-@dataclass
-class FunctionEvaluator:
-    """Evaluates with a function of the user's: ``function(architecture)`` gives a number or metrics by name.
-
-    Where ``full`` is given it is called as ``function(architecture, fidelity=amount)``, ``full`` for a full evaluation.
-    """
-
-    function: Callable[..., float | Mapping[str, float]]
-    metric: str
-    full: float | None = None
-
-    def __call__(
-        self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: Any = None
-    ) -> Evaluation:
-        """Call the function; what it raises makes the evaluation a failed one."""
-        import time
-
-        started = time.perf_counter()
-        try:
-            more = {} if self.full is None else {"fidelity": fidelity * self.full}
-            value = self.function(architecture, **more)
-            metrics = dict(value) if isinstance(value, Mapping) else {self.metric: value}
-            metrics = {str(name): float(number) for name, number in metrics.items()}
-        except Exception as error:
-            reason = f"the evaluation raised {type(error).__name__}: {error}".split("\n")[0]
-            spent = time.perf_counter() - started
-            return Evaluation(status="failed", reason=reason, fidelity=fidelity, cost=fidelity, seconds=spent)
-        return Evaluation(metrics, fidelity=fidelity, cost=fidelity, seconds=time.perf_counter() - started)
-
-
 def search(
     space: Space | Family | str | Path,
     build: Callable[..., nn.Module] | None = None,
@@ -281,30 +258,21 @@ def search(
     goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=function is not None)
     family = _family(space, build, function)
     if scores is not None:
-        _refuse_for_scores(searcher, budget, stop_early)
+        refuse_for_scores(searcher, budget, stop_early)
     elif proxy_batch is not None:
         raise SettingsError("a batch for proxies goes with evaluate proxy:NAME; leave it out")
-    amounts = _amounts(searcher, fidelities, epochs, function, stop_early)
+    amounts = checked_amounts(searcher, fidelities, epochs, function, stop_early)
     if amounts and function is None:
         epochs = int(amounts[-1])
-    if scores is None:
-        evaluator, described = _evaluator(
-            family, data, goal, function, training, epochs, device, repeats, time_limit, amounts, latency_from
-        )
-    elif latency_from is not None:
-        raise SettingsError("a device profile goes with trainings; leave out latency_from, or evaluate proxy:NAME")
+    how = Trainings(data, training, epochs, device, repeats, time_limit, amounts, latency_from)
+    evaluator: Evaluator
+    if function is not None:
+        evaluator, described = function_evaluator(function, goal, how)
+    elif scores is None:
+        evaluator, described = network_evaluator(family, goal, how)
     else:
-        evaluator, described = _scoring(
-            scores,
-            family,
-            data,
-            goal,
-            training,
-            epochs,
-            device,
-            repeats,
-            64 if proxy_batch is None else proxy_batch,
-            seed,
+        evaluator, described = proxy_evaluator(
+            scores, family, goal, how, 64 if proxy_batch is None else proxy_batch, seed
         )
         goal = evaluator.goal
     job = _Job(
@@ -328,7 +296,7 @@ def search(
         final_watcher=final_watcher or Silent(),
     )
     if inherit or inherit_epochs is not None:
-        described |= _let_inherit(evaluator, study, inherit, inherit_epochs, stop_early, amounts)
+        described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
     given = _given(warm_start, family.space)
     return job.run(
         {
@@ -583,182 +551,8 @@ def _no_network(*_: Any) -> nn.Module:
     raise SettingsError("this space has no build function")
 
 
-def make_budget(
-    searcher: str, evaluations: int | None, equivalents: float | None = None, seconds: float | None = None
-) -> Budget:
-    """A budget in which a searcher's short evaluations count by their share.
-
-    Raises:
-        SettingsError: an unknown searcher, no limit, or one that is not positive.
-    """
-    searcher_options(searcher)
-    if SEARCHERS[searcher].several_fidelities and evaluations is not None:
-        equivalents = min(float(evaluations), math.inf if equivalents is None else equivalents)
-        evaluations = None
-    return Budget(evaluations, equivalents, seconds)
-
-
-def _amounts(
-    searcher: str, fidelities: Sequence[float] | None, epochs: int | None, evaluate: Any, stop_early: bool
-) -> Sequence[float] | None:
-    """What the user says of fidelities, checked; empty for all epochs, ``None`` for a searcher that has no use for them.
-
-    Raises:
-        SettingsError: they do not go with the searcher, the epochs or the evaluation.
-    """
-    searcher_options(searcher)
-    several = SEARCHERS[searcher].several_fidelities
-    if not several and fidelities is not None:
-        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.several_fidelities)
-        raise SettingsError(f"{searcher} evaluates everything in full; for fidelities take one of {able}")
-    if several and stop_early:
-        raise SettingsError(f"{searcher} decides itself what is trained on; leave out stopping early")
-    if several and evaluate is not None and fidelities is None:
-        raise SettingsError(
-            f"{searcher} needs fidelities=(small, ..., full), and evaluate(architecture, fidelity=...) that heeds them"
-        )
-    if not several:
-        return None
-    if fidelities is None:
-        return ()
-    if not fidelities or list(fidelities) != sorted(set(fidelities)) or not fidelities[0] > 0:
-        raise SettingsError(f"fidelities must be positive and ascending, not {list(fidelities)}")
-    if evaluate is None and any(amount != int(amount) for amount in fidelities):
-        raise SettingsError(f"fidelities are whole epochs, not {list(fidelities)}")
-    if evaluate is None and epochs not in (None, fidelities[-1]):
-        raise SettingsError(f"the last of the fidelities is a full training: {fidelities[-1]:g} epochs, not {epochs}")
-    return fidelities
-
-
-def _let_inherit(
-    evaluator: Evaluator,
-    study: str | Path | None,
-    inherit: bool,
-    epochs: int | None,
-    stop_early: bool,
-    amounts: Sequence[float] | None,
-) -> dict[str, Any]:
-    """Prepare the evaluator for inheritance; returns what it adds to the settings.
-
-    Raises:
-        SettingsError: it does not go with the rest.
-    """
-    from archwright.evaluate import NetworkEvaluator
-
-    if not inherit:
-        raise SettingsError("epochs of trainings that inherit weights need inherit (--inherit)")
-    if not isinstance(evaluator, NetworkEvaluator):
-        raise SettingsError("weights are inherited in trainings of ours; they do not go with a function of your own")
-    if study is None:
-        raise SettingsError("inherited weights are kept in the study's folder; name one with study=")
-    if stop_early or amounts is not None:
-        raise SettingsError(
-            "a training that inherits weights cannot be compared epoch by epoch with one that does not; leave out "
-            "inheritance, or stopping early and searchers of several fidelities"
-        )
-    full = evaluator.training.epochs
-    if epochs is not None and not 1 <= epochs <= full:
-        raise SettingsError(f"trainings that inherit weights take 1 to {full} epochs, not {epochs}")
-    evaluator.weights, evaluator.inherit_epochs = (Path(study) / "weights").absolute(), epochs
-    return {"inherit": True if epochs is None else epochs}
-
-
 def _shares(amounts: Sequence[float]) -> tuple[float, ...]:
     return tuple(amount / amounts[-1] for amount in amounts)
-
-
-def _evaluator(
-    family: Family,
-    data: Any,
-    goal: Goal,
-    evaluate: Any,
-    training: Training | Mapping[str, Any] | None,
-    epochs: int | None,
-    device: str,
-    repeats: int,
-    time_limit: float | None,
-    amounts: Sequence[float] | None,
-    latency_from: str | Path | None,
-) -> tuple[Evaluator, dict[str, Any]]:
-    """The evaluator, and what it adds to the settings."""
-    if latency_from is not None and (evaluate is not None or "latency_ms" not in goal.metrics):
-        raise SettingsError(
-            "latency_from predicts latency_ms, which is neither an objective nor a bound of this search"
-        )
-    if evaluate is not None:
-        function = FunctionEvaluator(evaluate, goal.objectives[0].metric, amounts[-1] if amounts else None)
-        named: dict[str, Any] = {"data": None, "training": None, "function": getattr(evaluate, "__name__", "function")}
-        return function, named | ({"fidelities": list(amounts)} if amounts else {})
-    if data is None:
-        raise SettingsError("a search needs data= (a name, a path, arrays or a data set), or evaluate=")
-    from archwright.data import load_data
-    from archwright.evaluate import NetworkEvaluator, Training
-    from archwright.hardware.profile import load_profile
-
-    settings = training if isinstance(training, Training) else Training.from_json(training or {})
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    loaded: Data = load_data(data)
-    profile = None if latency_from is None else load_profile(latency_from)
-    evaluator = NetworkEvaluator(
-        family, loaded, settings, goal, device=device, repeats=repeats, time_limit=time_limit, latency=profile
-    )
-    evaluator.check()
-    described = {
-        "data": loaded.description() | {"fingerprint": loaded.fingerprint},
-        "training": settings.to_json(),
-        "repeats": repeats,
-    }
-    if profile is not None:
-        described["latency"] = {
-            "predicted_for": profile.name,
-            "batch_size": profile.batch_size,
-            "fingerprint": profile.fingerprint,
-        }
-    if amounts is not None:
-        described["fidelities"] = list(amounts or range(1, settings.epochs + 1))
-    return evaluator, described
-
-
-def _refuse_for_scores(searcher: str, budget: Budget, stop_early: bool) -> None:
-    """Refuse what only makes sense with trainings.
-
-    Raises:
-        SettingsError: it was asked for.
-    """
-    searcher_options(searcher)
-    if SEARCHERS[searcher].several_fidelities:
-        raise SettingsError(f"{searcher} varies the length of trainings, and scores of untrained networks have none")
-    if stop_early:
-        raise SettingsError("scoring untrained networks has no epochs to stop at; leave out stopping early")
-    if budget.equivalents is not None:
-        raise SettingsError("scores cost no trainings; limit their number or the time in place of full equivalents")
-
-
-def _scoring(
-    scores: str,
-    family: Family,
-    data: Any,
-    goal: Goal,
-    training: Training | Mapping[str, Any] | None,
-    epochs: int | None,
-    device: str,
-    repeats: int,
-    batch: int,
-    seed: int,
-) -> tuple[ProxyEvaluator, dict[str, Any]]:
-    """The evaluator of a search without training, and what it adds to the settings."""
-    from archwright.evaluate import NetworkEvaluator
-    from archwright.evaluate.untrained import ProxyEvaluator, final_goal, read_proxies, search_goal
-
-    names = read_proxies(scores)
-    wanted = search_goal(names, goal)
-    at_last = final_goal(goal)
-    networks, described = _evaluator(family, data, at_last, None, training, epochs, device, 1, None, None, None)
-    assert isinstance(networks, NetworkEvaluator)
-    evaluator = ProxyEvaluator(networks, names, wanted, batch=batch, seed=seed, repeats=repeats)
-    how = {"proxies": list(names), "batch": batch, "seed": seed, "repeats": repeats, "goal": at_last.to_json()}
-    return evaluator, described | {"evaluate": how}
 
 
 def _given(source: str | Path | Iterable[Architecture | Mapping[str, Any]] | None, space: Space) -> list[Architecture]:

@@ -12,6 +12,8 @@ from archwright.families import get_family
 from archwright.space import Choice, Space
 from archwright.tables import Column, Table, load_table
 
+SHORT_SEARCH = ["--data", "digits", "--limit", 60, "--epochs", 1, "--budget", 2, "--top", 0, "--workers", 0,
+                "--study", "s"]  # fmt: skip
 NET = """
 import archwright as aw
 from torch import nn
@@ -104,54 +106,22 @@ def test_measured_profile_predicts_in_profile_and_search(archwright, net):
     assert done.code == 0, done.err
     slow = done.json["metrics"]["predicted_latency_ms"]
     assert slow > 0
-    words = [
-        "--data",
-        "digits",
-        "--limit",
-        60,
-        "--epochs",
-        1,
-        "--budget",
-        2,
-        "--top",
-        0,
-        "--workers",
-        0,
-        "--study",
-        "s",
-    ]
     goal = ["--maximize", "accuracy", "--minimize", "latency_ms", "--json"]
-    done = archwright("search", net, *words, *goal, "--latency-from", "p.json")
+    done = archwright("search", net, *SHORT_SEARCH, *goal, "--latency-from", "p.json")
     assert done.code == 0, done.err
     found = {t["architecture"]["width"]: t["metrics"]["latency_ms"] for t in done.json["pareto_front"]}
     assert slow in found.values() or min(found.values()) < slow
     assert all(found.get(32, slow) == pytest.approx(slow) for _ in found)
     assert Path("s/device_profile.json").is_file()
-    done = archwright("search", net, *words, *goal)
+    done = archwright("search", net, *SHORT_SEARCH, *goal)
     assert done.code == 2
     assert "latency" in done.err
 
 
 def test_search_refuses_a_profile_that_does_not_belong(archwright, net):
-    words = [
-        "--data",
-        "digits",
-        "--limit",
-        60,
-        "--epochs",
-        1,
-        "--budget",
-        2,
-        "--top",
-        0,
-        "--workers",
-        0,
-        "--study",
-        "s",
-    ]
     for content, message in (("{}", "is not a device profile"), ('{"format": "archw', "not a whole device profile")):
         Path("p.json").write_text(content)
-        done = archwright("search", net, *words, "--at-most", "latency_ms=5", "--latency-from", "p.json")
+        done = archwright("search", net, *SHORT_SEARCH, "--at-most", "latency_ms=5", "--latency-from", "p.json")
         assert done.code == 2
         assert message in " ".join(done.err.split())
     facts = {
@@ -160,12 +130,12 @@ def test_search_refuses_a_profile_that_does_not_belong(archwright, net):
         "versions": {}, "operations": {"relu(1)": {"ms": 1.0, "spread_ms": 0.0, "runs": 5}}, "networks": [],
     }  # fmt: skip
     Path("p.json").write_text(json.dumps(facts))
-    done = archwright("search", net, *words, "--at-most", "latency_ms=5", "--latency-from", "p.json")
+    done = archwright("search", net, *SHORT_SEARCH, "--at-most", "latency_ms=5", "--latency-from", "p.json")
     assert done.code == 2
     assert "measured for another family: cnn, not net" in " ".join(done.err.split())
-    done = archwright("search", net, *words, "--latency-from", "p.json")
+    done = archwright("search", net, *SHORT_SEARCH, "--latency-from", "p.json")
     assert "neither an objective nor a bound" in " ".join(done.err.split())
-    done = archwright("search", "cnn", *words, "--at-most", "latency_ms=5", "--latency-from", "p.json")
+    done = archwright("search", "cnn", *SHORT_SEARCH, "--at-most", "latency_ms=5", "--latency-from", "p.json")
     assert done.code == 2
     assert "no time for the operation" in " ".join(done.err.split())
     assert not Path("s").exists()

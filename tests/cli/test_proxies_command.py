@@ -179,3 +179,24 @@ def test_an_unknown_proxy_to_score_is_named(archwright):
 def test_proxies_are_listed(archwright):
     listed = archwright("list", "proxies", "--json").json["proxies"]
     assert {"nwot", "synflow", "zen"} <= {p["name"] for p in listed}
+
+
+def test_a_sample_has_so_many_different_networks(archwright, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import archwright as aw\nfrom torch import nn\nspace = aw.Space(width=aw.Choice(2, 4, 8))\n"
+        "def build(a, shape, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, a['width']), nn.ReLU(), nn.Linear(a['width'], classes))\n"
+    )
+    words = ("proxies", "score", tmp_path / "net.py", "--data", "digits", "--proxies", "params", "--json")
+    for sample, number in ((2, 2), (3, 3), (9, 3)):
+        found = archwright(*words, "--sample", sample).json["results"]
+        assert len({r["architecture"]["width"] for r in found}) == len(found) == number
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--proxies", ","], "name at least one proxy"), (["--batch", 0], "at least 1, not 0")]
+)
+def test_scoring_nothing_is_refused(archwright, words, message):
+    done = archwright("proxies", "score", "cnn", "--data", "digits", "--proxies", "params", *words)
+    assert done.code == 2
+    assert message in done.err

@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, Cell, Choice, Integer, Real, Space
+from archwright.space.encodings import pooled
 
 CELL = Cell(4, ("none", "skip", "conv1", "conv3", "pool"))
 
@@ -169,3 +170,11 @@ def test_the_live_graph_of_operations_on_edges():
     dead, none = CELL.genotype(cell("conv1", *["none"] * 5)).live()
     assert dead == {0: "input", 3: "output"}
     assert not none
+
+
+def test_pooled_columns_count_values_over_parameters_that_share_them():
+    space = Space(a=Choice("x", "y"), b=Choice("x", "y"), n=Choice(0, 1), flag=Choice(False, True), long=Integer(1, 99))
+    names, matrix = pooled(space)
+    assert names == ["a,b=x", "a,b=y", "n=0", "n=1", "flag=False", "flag=True", "long"]
+    one_hot = space.encode([Architecture({"a": "y", "b": "y", "n": 1, "flag": False, "long": 99})], "one_hot")
+    assert (one_hot @ matrix)[0].tolist() == [0, 2, 0, 1, 1, 0, 1]

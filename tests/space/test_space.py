@@ -309,3 +309,15 @@ def test_fingerprint_follows_the_content():
 def test_identities_need_codes():
     with pytest.raises(SpaceError, match="identities are read from codes"):
         Space({"rate": Real(0.0, 1.0)}, identities=lambda codes: codes[:, 0])
+
+
+@pytest.mark.parametrize("parameters", [4, 12])
+def test_different_architectures_come_once_and_not_if_known(parameters):
+    space = Space({f"x{i}": Choice(0, 1) for i in range(parameters)})
+    rng = np.random.default_rng(0)
+    known = space.sample(rng, 5)
+    found = list(space.different(rng, known))
+    assert len(set(found)) == len(found)
+    assert not set(found) & set(known)
+    whole = 2**parameters - len(set(known))
+    assert len(found) == whole if parameters == 4 else 0.9 * whole < len(found) <= whole

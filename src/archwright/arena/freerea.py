@@ -38,10 +38,6 @@ ENTRIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 OnRun = Callable[[str], None]
 
 
-def nothing(_: str) -> None:
-    """Called after each run, by default."""
-
-
 @dataclass(frozen=True)
 class Replayed:
     """One run: the row that it ends at, how many architectures it scored, and their seconds."""
@@ -112,7 +108,7 @@ class Stored:
 
 
 def reproduce_freerea(
-    *, data_dir: str | Path | None = None, runs: int | None = None, seed: int = 0, on_done: OnRun = nothing
+    *, data_dir: str | Path | None = None, runs: int | None = None, seed: int = 0, on_done: OnRun = lambda _: None
 ) -> dict[str, Any]:
     """Every entry on every data set; ours beside what the original ends at, as plain data.
 

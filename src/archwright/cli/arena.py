@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +16,8 @@ if TYPE_CHECKING:
 
 
 def arena(
-    table: Annotated[
-        str, typer.Argument(help="A table's name (archwright list tables) or its file.")
-    ] = "nasbench201-digits",
-    dataset: Annotated[
-        str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
-    ] = None,
+    table: common.TableName = "nasbench201-digits",
+    dataset: common.DatasetName = None,
     searcher: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,11 +80,8 @@ def arena(
     if fidelities is not None and not short:
         raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
     epochs = common.whole_numbers(fidelities, "--fidelities")
-    problem = (
-        _on_surrogate(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
-        if table in SURROGATES
-        else _on_table(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
-    )
+    asked = _Asked(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
+    problem = asked.of_surrogate() if table in SURROGATES else asked.of_table()
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
             problem,
@@ -112,59 +106,52 @@ def arena(
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
 
 
-def _on_table(
-    name: str,
-    dataset: str | None,
-    signal: list[str],
-    report: str | None,
-    noise: float,
-    epochs: tuple[int, ...] | None,
-    short: bool,
-    give_first: bool,
-    data_dir: Path | None,
-) -> Problem:
-    from archwright.arena import Problem, default_signal, read_signal, shares
-    from archwright.tables import find_table
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be searched; ``short`` says whether any searcher asks for short trainings."""
 
-    if noise:
-        raise SettingsError("--noise is for surrogates; a table has its trainings: --signal METRIC#random")
-    found = find_table(name, data_dir)
-    where = found.dataset(dataset)
-    signals = tuple(read_signal(found, where, s) for s in signal) or (default_signal(found, where),)
-    if report is not None and len(signals) > 1:
-        raise SettingsError("--report is for one --signal; with several, the front itself is judged")
-    judged = read_signal(found, where, report) if report else signals[0]
-    known = shares(found, where, signals, epochs) if short else (1.0,)
-    return Problem(found, where, signals, judged, _first(found) if give_first else (), known)
+    name: str
+    dataset: str | None
+    signal: list[str]
+    report: str | None
+    noise: float
+    epochs: tuple[int, ...] | None
+    short: bool
+    give_first: bool
+    data_dir: Path | None
 
+    def of_table(self) -> Problem:
+        from archwright.arena import Problem, default_signal, read_signal, shares
+        from archwright.tables import find_table
 
-def _on_surrogate(
-    name: str,
-    dataset: str | None,
-    signal: list[str],
-    report: str | None,
-    noise: float,
-    epochs: tuple[int, ...] | None,
-    short: bool,
-    give_first: bool,
-    data_dir: Path | None,
-) -> SurrogateProblem:
-    from archwright.arena import surrogate_problem
-    from archwright.tables.surrogate import find_surrogate
+        if self.noise:
+            raise SettingsError("--noise is for surrogates; a table has its trainings: --signal METRIC#random")
+        found = find_table(self.name, self.data_dir)
+        where = found.dataset(self.dataset)
+        signals = tuple(read_signal(found, where, s) for s in self.signal) or (default_signal(found, where),)
+        if self.report is not None and len(signals) > 1:
+            raise SettingsError("--report is for one --signal; with several, the front itself is judged")
+        judged = read_signal(found, where, self.report) if self.report else signals[0]
+        known = shares(found, where, signals, self.epochs) if self.short else (1.0,)
+        return Problem(found, where, signals, judged, _first(found) if self.give_first else (), known)
 
-    found = find_surrogate(name, data_dir)
-    if dataset not in (None, found.dataset):
-        raise SettingsError(f"{name} is about {found.dataset}, not {dataset!r}")
-    if len(signal) > 1:
-        raise SettingsError(f"{name} is for one --signal: the true front of a surrogate is not known")
-    if give_first:
-        raise SettingsError(f"--give-first is for tables, and {name} is a surrogate")
-    seen = signal[0] if signal else None
-    made = surrogate_problem(found, seen, report, noise=noise, epochs=epochs)
-    if short and epochs is None:
-        full = made.signal.epoch or 1
-        made = surrogate_problem(found, seen, report, noise=noise, epochs=range(1, full + 1))
-    return made
+    def of_surrogate(self) -> SurrogateProblem:
+        from archwright.arena import surrogate_problem
+        from archwright.tables.surrogate import find_surrogate
+
+        found = find_surrogate(self.name, self.data_dir)
+        if self.dataset not in (None, found.dataset):
+            raise SettingsError(f"{self.name} is about {found.dataset}, not {self.dataset!r}")
+        if len(self.signal) > 1:
+            raise SettingsError(f"{self.name} is for one --signal: the true front of a surrogate is not known")
+        if self.give_first:
+            raise SettingsError(f"--give-first is for tables, and {self.name} is a surrogate")
+        seen = self.signal[0] if self.signal else None
+        made = surrogate_problem(found, seen, self.report, noise=self.noise, epochs=self.epochs)
+        if self.short and self.epochs is None:
+            every = range(1, (made.signal.epoch or 1) + 1)
+            made = surrogate_problem(found, seen, self.report, noise=self.noise, epochs=every)
+        return made
 
 
 def _first(table: Any) -> tuple[int, ...]:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+TableName = Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")]
+DatasetName = Annotated[
+    str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

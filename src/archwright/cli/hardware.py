@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Latency without running: predictors fitted on measured pairs.", no_args_is_help=True)
 
-TableName = Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")]
-DatasetName = Annotated[
-    str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
-]
-
 
 @app.command("compare")
 def compare(
-    table: TableName,
+    table: common.TableName,
     device: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,7 +29,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    dataset: DatasetName = None,
+    dataset: common.DatasetName = None,
     train: Annotated[str, typer.Option(metavar="N,N", help="Measured architectures to fit on.")] = "50,200,900",
     predictor: Annotated[
         list[str] | None, typer.Option(help="lookup, linear or boosted; repeat it. All by default.", show_default=False)
@@ -84,7 +79,7 @@ def compare(
 
 @app.command("predict")
 def predict(
-    table: TableName,
+    table: common.TableName,
     device: Annotated[str, typer.Option(metavar="COLUMN", help="Column with measured latencies (or energies).")],
     out: Annotated[Path, typer.Option(help="File of the new table.")],
     train: Annotated[int, typer.Option(help="Measured architectures to fit on.")] = 200,
@@ -93,7 +88,7 @@ def predict(
         str | None,
         typer.Option(metavar="COLUMN,COLUMN", help="Columns of known devices, for adapted.", show_default=False),
     ] = None,
-    dataset: DatasetName = None,
+    dataset: common.DatasetName = None,
     seed: Annotated[int, typer.Option(help="Seed of the architectures to fit on.")] = 0,
     model: Annotated[
         Path | None, typer.Option(help="Also keep the fitted predictor, as JSON.", show_default=False)

@@ -29,7 +29,9 @@ def score_(
         list[str] | None,
         typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
     ] = None,
-    sample: Annotated[int, typer.Option(help="So many random architectures, after the default one.")] = 4,
+    sample: Annotated[
+        int, typer.Option(help="So many random architectures, beside the default one if the family names one.")
+    ] = 4,
     batch: Annotated[int, typer.Option(help="Training examples that all are scored on.")] = 64,
     seed: Annotated[int, typer.Option(help="Of architectures, initial weights, examples and noise.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
@@ -42,7 +44,11 @@ def score_(
     from archwright.proxies import PROXIES
     from archwright.proxies.sampling import score_sample
 
-    names = [n.strip() for n in proxies.split(",") if n.strip()] if proxies else [n for n in PROXIES if n != "flops"]
+    names = (
+        [n.strip() for n in proxies.split(",") if n.strip()]
+        if proxies is not None
+        else [n for n in PROXIES if n != "flops"]
+    )
     chosen = get_family(family, **common.pairs(setting or [], "--set"))
     with common.counting(0, "networks", quiet=json) as advance:
         rows = score_sample(
@@ -63,10 +69,8 @@ def score_(
 
 @app.command("correlate")
 def correlate(
-    table: Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")],
-    dataset: Annotated[
-        str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
-    ] = None,
+    table: common.TableName,
+    dataset: common.DatasetName = None,
     proxies: Annotated[
         list[str] | None,
         typer.Option(

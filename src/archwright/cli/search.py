@@ -238,10 +238,11 @@ def search(
     The same command again continues an interrupted study; a larger budget prolongs a finished one.
     """
     import archwright
-    from archwright.api import make_budget, make_goal
+    from archwright.api import make_goal
     from archwright.cli.progress import Progress
     from archwright.data import load_data
     from archwright.families import get_family
+    from archwright.study.evaluators import make_budget
     from archwright.study.final import FinalSettings
 
     directions = dict.fromkeys(maximize, "maximize") | dict.fromkeys(minimize, "minimize")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from archwright.errors import FamilyError
 from archwright.families.base import Family, check_counts, needs_images
-from archwright.space import Architecture, Cell, Genotype, Space
+from archwright.space import Architecture, Cell, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -109,20 +109,6 @@ def canonical(architecture: Architecture) -> str:
     return f"{isomorphism_class(architecture)} {weights[0]}/{weights[1]}"
 
 
-def live_edges(genotype: Genotype) -> set[tuple[int, int]]:
-    """Edges that carry a signal from the input to the output."""
-    carrying = [(i, j) for i, j, operation in genotype.edges if operation != "none"]
-    reached = {0}
-    for i, j in sorted(carrying):
-        if i in reached:
-            reached.add(j)
-    useful = {genotype.nodes - 1}
-    for i, j in sorted(carrying, reverse=True, key=lambda edge: edge[1]):
-        if j in useful:
-            useful.add(i)
-    return {(i, j) for i, j in carrying if i in reached and j in useful}
-
-
 def _network(
     architecture: Architecture, c_in: int, num_classes: int, channels: int, cells: int, stages: int
 ) -> nn.Module:
@@ -162,7 +148,7 @@ def _cell(architecture: Architecture, channels: int) -> nn.Module:
     from torch import nn
 
     genotype = CELL.genotype(architecture)
-    live = live_edges(genotype)
+    live = {(i, j) for i, j, _ in genotype.live_edges()}
 
     class CellNetwork(nn.Module):
         """A cell: every node is the sum of its incoming edges' outputs."""

@@ -18,6 +18,7 @@ from scipy.optimize import nnls
 
 from archwright.errors import SettingsError, unknown
 from archwright.space import Architecture, Space
+from archwright.space.encodings import pooled
 
 Floats = NDArray[np.float64]
 FORMAT, VERSION = "archwright-latency-predictor", 1
@@ -103,12 +104,12 @@ class LookUp(LatencyPredictor):
 
     def state(self) -> dict[str, Any]:
         """The times by operation, as a person would read them."""
-        return {"constant": self.constant, "times": dict(zip(count_labels(self.space), self.times.tolist()))}
+        return {"constant": self.constant, "times": dict(zip(pooled(self.space)[0], self.times.tolist()))}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """From :meth:`state`."""
         self.constant = float(state["constant"])
-        self.times = np.array([state["times"][label] for label in count_labels(self.space)])
+        self.times = np.array([state["times"][label] for label in pooled(self.space)[0]])
 
 
 class Linear(LatencyPredictor):
@@ -248,35 +249,8 @@ def features_of(space: Space, architectures: Sequence[Architecture]) -> Floats:
 
 
 def counts(space: Space, architectures: Sequence[Architecture]) -> Floats:
-    """How often each value is taken over all parameters that have the same values: ``n x values of all groups``.
-
-    A parameter without a list of values counts as its place in its range.
-    """
-    one_hot = space.encode(architectures, "one_hot")
-    group = _groups(space)[1]
-    return np.asarray(one_hot @ (group[:, None] == np.arange(group.max() + 1)), dtype=np.float64)
-
-
-def count_labels(space: Space) -> list[str]:
-    """Names of the columns of :func:`counts`: the parameters of the group, and the value."""
-    return _groups(space)[0]
-
-
-def _groups(space: Space) -> tuple[list[str], NDArray[np.int64]]:
-    """Names of the columns of counts, and to which of them each one-hot column adds."""
-    sharing: dict[object, list[str]] = {}
-    for name, parameter in space.parameters.items():
-        values = parameter.values
-        sharing.setdefault(name if values is None else tuple(map(repr, values)), []).append(name)
-    labels: dict[str, int] = {}
-    group = []
-    for name, parameter in space.parameters.items():
-        values = parameter.values
-        names = sharing[name if values is None else tuple(map(repr, values))]
-        own = [c.removeprefix(name) for c in space.columns("one_hot") if c == name or c.startswith(f"{name}=")]
-        for value in own:
-            group.append(labels.setdefault(",".join(names) + value, len(labels)))
-    return list(labels), np.array(group)
+    """How often each value is taken, see :func:`~archwright.space.encodings.pooled`: ``n x values``."""
+    return np.asarray(space.encode(architectures, "one_hot") @ pooled(space)[1])
 
 
 STRENGTHS = np.logspace(-4, 3, 22)

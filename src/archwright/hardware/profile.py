@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -37,8 +37,6 @@ STORED = "device_profile.json"
 CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 ROUNDS = 5
 """Measurements are spread over so many passes over everything: what slows a device for a while slows all alike."""
-LISTED = 2000
-"""A space of up to so many architectures is gone through in random order, of a larger one they are drawn."""
 PATIENCE = 200
 """Architectures in a row without a new operation after which no more are looked at."""
 
@@ -271,7 +269,7 @@ def measure_profile(
             versions=_versions(),
             operations=times,
         )
-        chosen = list(islice(_different(family, rng, set()), fitted + held_out))
+        chosen = list(islice(family.space.different(rng), fitted + held_out))
         return _calibrated(profile, build, chosen, fitted, where, repeats, on_done)
 
 
@@ -301,22 +299,6 @@ class _Builder:
             return trace(self.network(architecture), self.input_shape, self.batch_size)
 
 
-def _different(family: Family, rng: np.random.Generator, known: set[Architecture]) -> Iterator[Architecture]:
-    """Architectures in random order, none twice; it ends when there are no more, or hardly any."""
-    size = family.space.size
-    if size is not None and size <= LISTED:
-        listed = list(family.space.enumerate())
-        yield from (a for a in (listed[i] for i in rng.permutation(len(listed))) if a not in known)
-        return
-    misses = 0
-    while misses < 100:
-        drawn = family.space.sample(rng)
-        misses = misses + 1 if drawn in known else 0
-        if drawn not in known:
-            known.add(drawn)
-            yield drawn
-
-
 def _operations(
     build: _Builder,
     family: Family,
@@ -329,7 +311,7 @@ def _operations(
     found: dict[str, Operation] = {}
     first = list(dict.fromkeys([*also, family.default or family.space.default]))
     idle = 0
-    for i, architecture in enumerate(chain(first, islice(_different(family, rng, set(first)), limit))):
+    for i, architecture in enumerate(chain(first, islice(family.space.different(rng, first), limit))):
         before = len(found)
         try:
             for operation in build.trace(architecture):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def score_sample(
     device: str = "auto",
     on_done: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Scores of the default architecture and of ``sample`` random ones, all on the same examples, as plain data.
+    """Scores of the default architecture, if the family names one, and of ``sample`` other random ones, all on the same examples, as plain data.
 
     Args:
         family: builds the networks.
@@ -47,13 +48,16 @@ def score_sample(
     if sample < 0 or (sample == 0 and family.default is None):
         raise SettingsError(f"the sample must be at least {0 if family.default else 1}, not {sample}")
     networks = NetworkEvaluator(family, data, device=device)
+    if not names:
+        raise SettingsError("name at least one proxy, such as nwot (archwright list proxies)")
     if batch < 1:
         raise SettingsError(f"the batch must be at least 1, not {batch}")
     given = examples(networks, batch, seed)
     rng = np.random.default_rng([seed, 6])
-    drawn = [*([family.default] if family.default else []), *family.space.sample(rng, sample)]
+    first = [family.default] if family.default else []
+    drawn = [*first, *islice(family.space.different(rng, first), sample)]
     rows = []
-    for done, architecture in enumerate(dict.fromkeys(drawn), start=1):
+    for done, architecture in enumerate(drawn, start=1):
         rows.append(_row(networks, architecture, given, names, seed))
         if on_done is not None:
             on_done(done, len(drawn))

@@ -21,6 +21,7 @@ class Bracket:
         rungs: fidelities, ascending.
         sizes: architectures on each rung.
         rung: the present one.
+        drawn: architectures of the first rung so far.
         waiting: to be proposed on it, in order.
         out: proposed and not answered yet.
         done: answered, and what they are worth at this fidelity.

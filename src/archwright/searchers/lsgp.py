@@ -17,7 +17,7 @@ from archwright.evaluation import Goal
 from archwright.searchers.base import Searcher, Worth
 from archwright.searchers.surrogate import expected_improvement
 from archwright.space import Architecture, Choice, Space
-from archwright.space.encodings import labels
+from archwright.space.encodings import labels, pooled
 from archwright.space.parameters import Parameter
 
 Matrix = NDArray[np.float64]
@@ -316,22 +316,9 @@ def _is_ordered(parameter: Parameter) -> bool:
 
 
 def _value_counts(space: Space) -> Matrix:
-    """Adds one-hot columns up: ``columns x values``, over parameters that have the same values to take."""
-    kinds: dict[tuple[object, ...], list[int]] = {}
-    at = 0
-    for name, parameter in space.parameters.items():
-        width = len(labels(name, parameter))
-        if width > 1:
-            kinds.setdefault(tuple(parameter.values or ()), []).append(at)
-        at += width
-    blocks = []
-    for values, starts in kinds.items():
-        if len(starts) > 1:
-            block = np.zeros((at, len(values)))
-            for start in starts:
-                block[start + np.arange(len(values)), np.arange(len(values))] = 1.0
-            blocks.append(block)
-    return np.hstack(blocks) if blocks else np.zeros((at, 0))
+    """Adds one-hot columns up: ``columns x values``, over parameters that share their values with another one."""
+    matrix = pooled(space)[1]
+    return np.asarray(matrix[:, matrix.sum(axis=0) > 1])
 
 
 def _kernel(apart: Matrix, shape: Shape) -> Matrix:

@@ -38,6 +38,18 @@ class Genotype:
         """``(source, operation)`` of every edge that enters ``node``."""
         return [(source, operation) for source, destination, operation in self.edges if destination == node]
 
+    def live_edges(self, none: str = "none") -> list[tuple[int, int, str | None]]:
+        """Edges on a way from the input to the output; ``none`` is the operation that carries no signal."""
+        edges = [edge for edge in self.edges if edge[2] != none]
+        reached, useful = {0}, {self.nodes - 1}
+        for i, j, _ in sorted(edges, key=lambda edge: edge[0]):
+            if i in reached:
+                reached.add(j)
+        for i, j, _ in sorted(edges, key=lambda edge: -edge[1]):
+            if j in useful:
+                useful.add(i)
+        return [edge for edge in edges if {edge[0], edge[1]} <= reached & useful]
+
     def live(self, none: str = "none") -> tuple[dict[object, str], list[tuple[object, object]]]:
         """What lies on a way from the input to the output, as a graph whose vertices are operations.
 
@@ -48,19 +60,11 @@ class Genotype:
             The operation of every vertex, ``input`` and ``output`` among them, and the pairs of vertices that follow
             each other. A vertex is a node of the cell where nodes carry the operations, else an edge.
         """
-        edges = [edge for edge in self.edges if edge[2] != none]
-        last = self.nodes - 1
-        reached, useful = {0}, {last}
-        for i, j, _ in sorted(edges, key=lambda edge: edge[0]):
-            if i in reached:
-                reached.add(j)
-        for i, j, _ in sorted(edges, key=lambda edge: -edge[1]):
-            if j in useful:
-                useful.add(i)
-        edges = [(i, j, operation) for i, j, operation in edges if {i, j} <= reached & useful]
+        edges, last = self.live_edges(none), self.nodes - 1
         ends = {0: "input", last: "output"}
         if any(self.operations):
-            inner: dict[object, str] = {v: str(self.operations[v]) for v in (reached & useful) - {0, last}}
+            between = {node for edge in edges for node in edge[:2]} - {0, last}
+            inner: dict[object, str] = {v: str(self.operations[v]) for v in between}
             return {0: "input", **inner, last: "output"}, [(i, j) for i, j, _ in edges]
         labels: dict[object, str] = dict(ends) | {(i, j): str(operation) for i, j, operation in edges}
         arcs: list[tuple[object, object]] = [(0, (i, j)) for i, j, _ in edges if i == 0]

@@ -153,6 +153,35 @@ def _one_hot(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]])
     return one_hot
 
 
+def pooled(space: Space) -> tuple[list[str], NDArray[np.float64]]:
+    """How one-hot columns add up over all parameters that have the same values to take, such as the edges of a cell.
+
+    A parameter without a list of values stands alone, with its place in its range.
+
+    Returns:
+        Names, parameters and value as ``0-1,0-2=conv``, and ``columns x names`` of zeros and ones: ``one_hot @ matrix``
+        counts how often each value is taken.
+    """
+    kinds: dict[object, list[tuple[str, int]]] = {}
+    at = 0
+    for name, parameter in space.parameters.items():
+        own = labels(name, parameter)
+        shared = name if parameter.values is None or own == [name] else tuple(map(repr, parameter.values))
+        kinds.setdefault(shared, []).append((name, at))
+        at += len(own)
+    names: list[str] = []
+    blocks = []
+    for members in kinds.values():
+        first = members[0][0]
+        values = [label.removeprefix(first) for label in labels(first, space.parameters[first])]
+        names += [",".join(name for name, _ in members) + value for value in values]
+        block = np.zeros((at, len(values)))
+        for _, start in members:
+            block[start + np.arange(len(values)), np.arange(len(values))] = 1.0
+        blocks.append(block)
+    return names, np.hstack(blocks)
+
+
 def labels(name: str, parameter: Parameter) -> list[str]:
     """Names of a parameter's one-hot columns: one per value, or one in all for reals and long ranges."""
     return [name] if _is_wide(parameter) else [f"{name}={value}" for value in parameter.values or ()]

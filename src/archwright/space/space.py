@@ -26,6 +26,9 @@ COUNTABLE = 2_000_000
 """Most combinations that are gone through to count those that keep the constraints."""
 DRAWS = 100_000
 """Draws in search of one that keeps the constraints."""
+LISTED, MISSES = 2000, 100
+"""For different architectures: a space of up to so many is listed; from a larger one they are drawn, until so many draws in a
+row are known."""
 LOOK = 20_000
 """Combinations that are looked at, from the first on, for a default that keeps the constraints."""
 
@@ -224,6 +227,22 @@ class Space:
             columns = [rng.integers(p.count, size=n) for p in self.parameters.values()]
             return self.from_codes(np.stack(columns, axis=1))
         return [self._sample_one(rng) for _ in range(n)]
+
+    def different(self, rng: np.random.Generator, known: Iterable[Architecture] = ()) -> Iterator[Architecture]:
+        """Architectures in random order, none twice and none of ``known``; it ends when there are no more, or hardly any."""
+        seen = set(known)
+        size = self.size
+        if size is not None and size <= LISTED:
+            listed = list(self.enumerate())
+            yield from (a for a in (listed[i] for i in rng.permutation(len(listed))) if a not in seen)
+            return
+        misses = 0
+        while misses < MISSES:
+            drawn = self.sample(rng)
+            misses = misses + 1 if drawn in seen else 0
+            if drawn not in seen:
+                seen.add(drawn)
+                yield drawn
 
     def _sample_one(self, rng: np.random.Generator) -> Architecture:
         if self._few is not None:

@@ -53,7 +53,9 @@ def find_table(name: str, data_dir: str | Path | None = None) -> Table:
     """
     if Path(name).suffix or os.sep in name:
         return load_table(name)
-    if name == "nasbench301":
+    from archwright.tables.surrogate import SURROGATES
+
+    if name in SURROGATES:
         raise TableError(f"{name} is a surrogate and has no rows; it is for archwright arena and archwright table show")
     folders = data_folders(data_dir)
     for folder in folders:

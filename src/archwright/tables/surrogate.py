@@ -64,10 +64,10 @@ class NasBench301:
     dataset: str = "cifar10"
     epochs: tuple[int, ...] = tuple(range(1, 99))
 
-    @property
+    @cached_property
     def family(self) -> Family:
         """Whose architectures it knows."""
-        return _family()
+        return get_family("darts")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class NasBench301:
             raise TableError(f"{path} is not the model of NAS-Bench-301: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_model"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_model", "family")}
 
 
 SURROGATES: Mapping[str, tuple[str, str]] = {
@@ -202,7 +202,3 @@ def find_surrogate(name: str, data_dir: str | Path | None = None) -> NasBench301
         f"the files of {name} ({SURROGATES[name][1]}) are not in {', '.join(map(str, folders))}; name their folder with "
         "--data-dir or $ARCHWRIGHT_DATA"
     )
-
-
-def _family() -> Family:
-    return get_family("darts")
