@@ -136,7 +136,8 @@ def test_a_fault_of_the_candidate_is_a_failed_evaluation_with_a_one_line_reason(
 
 
 def test_the_time_limit_holds_for_all_repeats_together(make):
-    evaluator = make(training=replace(SHORT, epochs=200), time_limit=1.5, repeats=3)
+    evaluator = make(training=replace(SHORT, epochs=200), time_limit=0.5, repeats=3)
+    evaluator.warm_up()
     evaluation = evaluator(Architecture({"kind": "slow", "width": 4}))
     assert evaluation.status == "failed"
     assert "over its time limit in epoch" in evaluation.reason
