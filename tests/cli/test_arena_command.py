@@ -221,3 +221,31 @@ def test_searchers_compete_on_the_surrogate(archwright, shared_data):
         refused = archwright(*words, *wrong)
         assert refused.code == 2
         assert message in refused.err
+
+
+def test_searchers_may_look_at_columns_that_cost_nothing(archwright, table):
+    how = ["--runs", 8, "--budget", 10, "--json"]
+    done = archwright("arena", table, "-s", "ls", "-s", "ls:clues=params", "-s", "ls:clues=-params+random", *how)
+    assert done.code == 0, done.err
+    without, helped, misled = (r["best_mean"] for r in done.json["results"])
+    assert helped > misled
+    everyone = archwright("arena", table, "-s", "ls", "-s", "ls:clues=none", "--clues", "params", *how)
+    assert everyone.code == 0, everyone.err
+    assert everyone.json["clues"] == ["params"]
+    assert [r["best_mean"] for r in everyone.json["results"]] == [helped, without]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-s", "random", "--clues", "params"], "for searchers that take them: ls"),
+        (["-s", "random:clues=params"], "random takes no clues"),
+        (["-s", "ls", "--clues", "parms"], "did you mean params"),
+        (["-s", "ls", "--clues", "val_accuracy"], "is what trainings gave"),
+        (["-s", "ls:clues=params+params"], "each clue once"),
+    ],
+)
+def test_impossible_clues_are_refused(archwright, table, words, message):
+    done = archwright("arena", table, *words, "--runs", 2, "--budget", 10)
+    assert done.code != 0
+    assert message in done.err

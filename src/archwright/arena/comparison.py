@@ -14,7 +14,6 @@ from archwright.arena.problem import Problem
 from archwright.arena.runs import Entry, OnDone, Run, nothing, run_all
 from archwright.arena.surrogate import SurrogateProblem
 from archwright.errors import SettingsError
-from archwright.searchers import make_searcher
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ class Comparison:
             "budget": self.budget,
             "equivalents_per_evaluation": self.equivalents,
             "fidelities": list(self.problem.fidelities),
+            "clues": list(problem.clue_names),
             "runs": len(next(iter(self.runs.values()))),
             "seed": self.seed,
             "checkpoints": self.checkpoints,
@@ -231,9 +231,7 @@ def compete(
             a number that makes no sense (a budget beyond the table's size among them).
     """
     for entry in searchers:
-        make_searcher(
-            entry.searcher, problem.space, problem.goal, seed=seed, fidelities=problem.fidelities, **entry.options
-        )
+        entry.make(problem, seed)
     for name, value in (("runs", runs), ("budget", budget), ("workers", workers)):
         if value < 1:
             raise SettingsError(f"{name} must be at least 1, not {value}")

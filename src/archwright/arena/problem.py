@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from archwright.arena.clues import TableClues, read_clues
 from archwright.errors import SettingsError, TableError
 from archwright.evaluation import Direction, Evaluation, Goal, Objective
 from archwright.space import Architecture, Space
@@ -285,6 +286,7 @@ class Problem:
         given: rows of the table that every searcher is told before it starts (a trivial solution); they count.
         fidelities: shares of a full evaluation that searchers may ask for, ascending, the last is 1.
         complete: whether the best of the table is the best there is.
+        clue_names: columns that searchers may look at without paying, see :func:`~archwright.arena.clues.read_clues`.
     """
 
     table: Table
@@ -294,6 +296,7 @@ class Problem:
     given: tuple[int, ...] = ()
     fidelities: tuple[float, ...] = (1.0,)
     complete: bool = True
+    clue_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for signal in (*self.signals, self.report):
@@ -306,6 +309,21 @@ class Problem:
         if not self.table.is_whole:
             return PartialSpace(self.table)
         return TableSpace(self.table) if self.table.identify is None else WritingsSpace(self.table)
+
+    def clues(self, names: tuple[str, ...] | None = None) -> TableClues | None:
+        """What a searcher may look at: ``clue_names``, or others.
+
+        Raises:
+            SettingsError, TableError: see :func:`~archwright.arena.clues.read_clues`.
+        """
+        wanted = self.clue_names if names is None else names
+        if wanted and wanted not in self._clues:
+            self._clues[wanted] = read_clues(self.table, self.dataset, wanted, self.space)
+        return self._clues[wanted] if wanted else None
+
+    @cached_property
+    def _clues(self) -> dict[tuple[str, ...], TableClues]:
+        return {}
 
     @cached_property
     def goal(self) -> Goal:

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from archwright.errors import SettingsError
 from archwright.evaluation import Evaluation, Goal
-from archwright.searchers import Searcher, make_searcher
+from archwright.searchers import Clues, Searcher, make_searcher
 from archwright.space import Architecture
 
 
@@ -35,6 +36,7 @@ class Competition(Protocol):
     def fidelities(self) -> tuple[float, ...]: ...
     @property
     def size(self) -> int | None: ...
+    def clues(self, names: tuple[str, ...] | None = None) -> Clues | None: ...
     def architecture(self, row: int) -> Architecture: ...
     def asked(self, rows: Sequence[int]) -> tuple[Architecture, ...] | None: ...
     def evaluations_of_run(self, seed: int, fidelity: float = 1.0) -> Answers: ...
@@ -42,11 +44,33 @@ class Competition(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """A searcher that takes part: ``NAME`` or ``NAME:option=value,...`` and what it stands for."""
+    """A searcher that takes part: ``NAME`` or ``NAME:option=value,...`` and what it stands for.
+
+    Attributes:
+        label: as it was written.
+        searcher: its name.
+        options: of the searcher.
+        clues: names of those it gets; ``None`` for the problem's own.
+    """
 
     label: str
     searcher: str
     options: Mapping[str, Any]
+    clues: tuple[str, ...] | None = None
+
+    def make(self, problem: Competition, seed: int) -> Searcher:
+        """The searcher on a problem.
+
+        Raises:
+            SettingsError: see :func:`~archwright.searchers.make_searcher`; clues that it cannot take.
+        """
+        made = make_searcher(
+            self.searcher, problem.space, problem.goal, seed=seed, fidelities=problem.fidelities,
+            clues=problem.clues(self.clues), **self.options,
+        )  # fmt: skip
+        if self.clues and not made.takes_clues:
+            raise SettingsError(f"{self.searcher} takes no clues; leave out clues={'+'.join(self.clues)}")
+        return made
 
 
 @dataclass(frozen=True)
@@ -92,9 +116,7 @@ def run(problem: Competition, entry: Entry, budget: int, seed: int) -> Run:
     What the problem gives to every searcher is evaluated and told first.
     """
     started = time.perf_counter()
-    searcher = make_searcher(
-        entry.searcher, problem.space, problem.goal, seed=seed, fidelities=problem.fidelities, **entry.options
-    )
+    searcher = entry.make(problem, seed)
     if searcher.several_fidelities:
         return _run_at_fidelities(problem, searcher, budget, seed, started)
     answers = problem.evaluations_of_run(seed)

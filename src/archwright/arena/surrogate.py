@@ -71,6 +71,15 @@ class SurrogateProblem:
         """The answers that a run of this seed gets."""
         return Answers(self, seed, fidelity)
 
+    def clues(self, names: tuple[str, ...] | None = None) -> None:
+        """There are none.
+
+        Raises:
+            SettingsError: some were asked for.
+        """
+        if names:
+            raise SettingsError(f"{self.surrogate.name} is a surrogate without clues; leave out {', '.join(names)}")
+
     def architecture(self, row: int) -> Architecture:
         """That of a row."""
         return self.space.asked[row]

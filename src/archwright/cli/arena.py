@@ -51,6 +51,15 @@ def arena(
             help="For hyperband and successive-halving: epochs they may ask for, such as 12,200; by default all that the table has.",
         ),
     ] = None,
+    clues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            show_default=False,
+            help="What searchers that take clues may look at without paying: columns of the table that need no training, such as "
+            "flops,nwot; -NAME where less is better. One searcher alone: --searcher ls:clues=flops+nwot, or clues=none.",
+        ),
+    ] = None,
     noise: Annotated[
         float, typer.Option(help="For a surrogate: standard deviation of the noise on what searchers see.")
     ] = 0.0,
@@ -80,7 +89,11 @@ def arena(
     if fidelities is not None and not short:
         raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
     epochs = common.whole_numbers(fidelities, "--fidelities")
-    asked = _Asked(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir)
+    looked_at = tuple(w.strip() for w in (clues or "").split(",") if w.strip())
+    if looked_at and not any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].takes_clues for e in entries):
+        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.takes_clues)
+        raise SettingsError(f"--clues is for searchers that take them: {able}")
+    asked = _Asked(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir, looked_at)
     problem = asked.of_surrogate() if table in SURROGATES else asked.of_table()
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
@@ -119,6 +132,7 @@ class _Asked:
     short: bool
     give_first: bool
     data_dir: Path | None
+    clues: tuple[str, ...]
 
     def of_table(self) -> Problem:
         from archwright.arena import Problem, default_signal, read_signal, shares
@@ -133,7 +147,8 @@ class _Asked:
             raise SettingsError("--report is for one --signal; with several, the front itself is judged")
         judged = read_signal(found, where, self.report) if self.report else signals[0]
         known = shares(found, where, signals, self.epochs) if self.short else (1.0,)
-        return Problem(found, where, signals, judged, _first(found) if self.give_first else (), known)
+        first = _first(found) if self.give_first else ()
+        return Problem(found, where, signals, judged, first, known, clue_names=self.clues)
 
     def of_surrogate(self) -> SurrogateProblem:
         from archwright.arena import surrogate_problem
@@ -144,6 +159,8 @@ class _Asked:
             raise SettingsError(f"{self.name} is about {found.dataset}, not {self.dataset!r}")
         if len(self.signal) > 1:
             raise SettingsError(f"{self.name} is for one --signal: the true front of a surrogate is not known")
+        if self.clues:
+            raise SettingsError(f"--clues is for tables, and {self.name} is a surrogate")
         if self.give_first:
             raise SettingsError(f"--give-first is for tables, and {self.name} is a surrogate")
         seen = self.signal[0] if self.signal else None
@@ -168,4 +185,10 @@ def _entry(text: str) -> Any:
 
     name, colon, options = text.partition(":")
     words = [w for w in options.split(",") if w]
-    return Entry(text, name, common.pairs(words, f"--searcher {name}:") if colon else {})
+    own = [w for w in words if w.startswith("clues=")]
+    clues = None
+    if own:
+        said = own[-1].removeprefix("clues=")
+        clues = () if said == "none" else tuple(said.split("+"))
+    words = [w for w in words if w not in own]
+    return Entry(text, name, common.pairs(words, f"--searcher {name}:") if colon else {}, clues)

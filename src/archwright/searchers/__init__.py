@@ -9,7 +9,7 @@ from typing import Any
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Goal
 from archwright.searchers.bananas import Bananas
-from archwright.searchers.base import Searcher, Worth, dominates, worth
+from archwright.searchers.base import Clues, Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.freerea import FreeREA
@@ -58,12 +58,19 @@ def searcher_options(name: str) -> dict[str, Any]:
     if name not in SEARCHERS:
         raise SettingsError(unknown("searcher", name, SEARCHERS))
     parameters = inspect.signature(SEARCHERS[name]).parameters
-    given = ("seed", "fidelities")
+    given = ("seed", "fidelities", "clues")
     return {p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in given}
 
 
 def make_searcher(
-    name: str, space: Space, goal: Goal, *, seed: int = 0, fidelities: Sequence[float] = (1.0,), **options: Any
+    name: str,
+    space: Space,
+    goal: Goal,
+    *,
+    seed: int = 0,
+    fidelities: Sequence[float] = (1.0,),
+    clues: Clues | None = None,
+    **options: Any,
 ) -> Searcher:
     """A searcher by its name on the command line.
 
@@ -71,6 +78,7 @@ def make_searcher(
         name: one of :data:`SEARCHERS`.
         space, goal, seed: as of a :class:`Searcher`.
         fidelities: for searchers of several fidelities; the others only ask for full evaluations.
+        clues: for searchers that take them; the others ignore them.
         options: of the searcher.
 
     Raises:
@@ -82,6 +90,8 @@ def make_searcher(
             raise SettingsError(f"searcher {name!r}: " + unknown("option", option, known or ["(it has none)"]))
     if SEARCHERS[name].several_fidelities:
         options["fidelities"] = tuple(fidelities)
+    if SEARCHERS[name].takes_clues:
+        options["clues"] = clues
     return SEARCHERS[name](space, goal, seed=seed, **options)
 
 
@@ -95,6 +105,7 @@ __all__ = [
     "TPE",
     "Bananas",
     "BestImprove",
+    "Clues",
     "ForestBO",
     "FreeREA",
     "GaussianProcessBO",

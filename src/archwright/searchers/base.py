@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,17 @@ minus the violation when some do not, and minus infinity for an evaluation that 
 
 SetScore = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Objective values ``n x objectives``, to be maximised, to ``n`` scores of the members of this set: the best is the result."""
+
+
+class Clues(Protocol):
+    """What can be known of architectures without evaluating them: costs, scores of untrained networks, columns of a table."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the clues."""
+
+    def __call__(self, architectures: Sequence[Architecture], /) -> NDArray[np.float64]:
+        """``n x names``; NaN where there is none. The same architecture always gets the same clues."""
 
 
 def worth(goal: Goal, evaluation: Evaluation) -> Worth:
@@ -47,6 +58,8 @@ class Searcher(ABC):
     One with ``several_fidelities`` takes ``fidelities``, the shares of a full training that an evaluation may have
     (ascending, the last is 1), and may propose an architecture again with a larger share.
 
+    One that ``takes_clues`` has the argument ``clues`` (:class:`Clues`, or ``None``) and does without where there are none.
+
     A searcher whose result is one architecture although there are several objectives says with ``set_score`` which.
 
     Attributes:
@@ -65,6 +78,7 @@ class Searcher(ABC):
 
     several_objectives: ClassVar[bool] = False
     several_fidelities: ClassVar[bool] = False
+    takes_clues: ClassVar[bool] = False
     summary: ClassVar[str] = ""
     set_score: ClassVar[SetScore | None] = None
 
@@ -98,6 +112,10 @@ class Searcher(ABC):
 
     def observe(self, architecture: Architecture, value: Worth) -> None:  # noqa: B027
         """Learn from an answer, asked for or not; ``known`` already holds it."""
+
+    def remarks(self) -> list[str]:
+        """What the searcher has learned that a person may want to read, a sentence each."""
+        return []
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Up to ``n`` architectures to evaluate; fewer when answers still out must come first."""

@@ -7,11 +7,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal
-from archwright.searchers.base import Searcher, Worth
+from archwright.searchers.base import Clues, Searcher, Worth
+from archwright.searchers.guide import HALF_LIFE, POOL, Guide
 from archwright.space import Architecture, Space
 
 Explore = Literal["first", "best", "worst"]
 RESTARTS = 1000
+PROBES = 4
 
 
 class Step(NamedTuple):
@@ -47,16 +49,23 @@ class LocalSearch(Searcher):
     With several workers, the neighbours of one scan are evaluated side by side; an improvement is taken as
     soon as it is told. Where a move must wait for answers, the start of the next restart is evaluated ahead.
 
+    With clues, neighbours are tried in the order of what they promise, and a climb starts at the most promising of ``pool``
+    random architectures, as far as the clues are to be trusted (:class:`~archwright.searchers.guide.Guide`). The first climb
+    starts at the best of :data:`PROBES` architectures, every other one drawn without regard to clues.
+
     Args:
         explore: ``first`` (default), ``best`` or ``worst`` improvement.
         ties: also move to a neighbour that is exactly as good, unless this climb has been there already.
         revisits: ``cache``: a known neighbour takes part in the scan with its known value; ``skip``: it is
             left out of the scan.
+        clues: of architectures, or ``None``.
+        pool, half_life: of the guide, where there are clues.
 
     Attributes:
         steps: the moves to better solutions so far.
     """
 
+    takes_clues: ClassVar[bool] = True
     summary: ClassVar[str] = "hill climbing over one-exchange neighbours, first improvement, restarts"
 
     def __init__(
@@ -68,6 +77,9 @@ class LocalSearch(Searcher):
         explore: Explore = "first",
         ties: bool = False,
         revisits: Literal["cache", "skip"] = "cache",
+        clues: Clues | None = None,
+        pool: int = POOL,
+        half_life: int = HALF_LIFE,
     ) -> None:
         super().__init__(space, goal, seed=seed)
         if explore not in ("first", "best", "worst"):
@@ -77,6 +89,7 @@ class LocalSearch(Searcher):
         self.explore = explore
         self.ties = ties
         self.revisits = revisits
+        self.guide = None if clues is None else Guide(space, clues, self.rng, pool=pool, half_life=half_life)
         self.current: Architecture | None = None
         self._scan: deque[Architecture] = deque()
         self._open: dict[Architecture, None] = {}
@@ -89,6 +102,11 @@ class LocalSearch(Searcher):
 
     def propose(self) -> Architecture | None:
         """The next neighbour or start whose value is not known."""
+        if self.guide is not None and not self._begun:
+            if len(self.known) + len(self.pending) < PROBES:
+                return self._probe()
+            if self.pending:
+                return None
         for _ in range(RESTARTS):
             while self._scan:
                 candidate = self._scan.popleft()
@@ -107,6 +125,8 @@ class LocalSearch(Searcher):
 
     def observe(self, architecture: Architecture, value: Worth) -> None:
         """Move if the answer belongs to the present scan and is an improvement."""
+        if self.guide is not None:
+            self.guide.tell(architecture, value)
         if architecture in self._open:
             del self._open[architecture]
             self._paid += 1
@@ -138,7 +158,9 @@ class LocalSearch(Searcher):
         self._better = []
 
     def order(self, current: Architecture, neighbours: list[Architecture]) -> list[Architecture]:
-        """In which order the neighbours of the current solution are tried: any, drawn anew for each scan."""
+        """In which order the neighbours of the current solution are tried: any, drawn anew for each scan, or as guided."""
+        if self.guide is not None:
+            return [neighbours[i] for i in self.guide.order(neighbours)]
         return [neighbours[i] for i in self.rng.permutation(len(neighbours))]
 
     def _end_scan(self) -> None:
@@ -157,14 +179,30 @@ class LocalSearch(Searcher):
         if not self._begun and self.known:
             start = max(self.known, key=lambda a: self.known[a])
         else:
-            start = self._ahead or self.space.sample(self.starts)
+            start = self._ahead or self._start()
             self._ahead = None
         self._begun = True
         self._scan = deque([start])
 
+    def _probe(self) -> Architecture | None:
+        plain = (len(self.known) + len(self.pending)) % 2 == 0
+        start = self.space.sample(self.starts) if plain else self._start()
+        return start if self.is_new(start) else self.fresh(self.starts)
+
+    def _start(self) -> Architecture:
+        if self.guide is not None:
+            new = [a for a in self.guide.pool if self.is_new(a)]
+            if new:
+                return new[self.guide.order(new)[0]]
+        return self.space.sample(self.starts)
+
+    def remarks(self) -> list[str]:
+        """What came of the clues."""
+        return [] if self.guide is None else self.guide.remarks()
+
     def _look_ahead(self) -> Architecture | None:
         if self._ahead is None and self._begun:
-            self._ahead = self.space.sample(self.starts)
+            self._ahead = self._start()
             if self.is_new(self._ahead):
                 return self._ahead
         return None
@@ -175,8 +213,11 @@ class BestImprove(LocalSearch):
 
     summary: ClassVar[str] = "local search that evaluates all neighbours and moves to the best"
 
-    def __init__(self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False) -> None:
-        super().__init__(space, goal, seed=seed, explore="best", ties=ties)
+    def __init__(
+        self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False, clues: Clues | None = None, pool: int = POOL,
+        half_life: int = HALF_LIFE,
+    ) -> None:  # fmt: skip
+        super().__init__(space, goal, seed=seed, explore="best", ties=ties, clues=clues, pool=pool, half_life=half_life)
 
 
 class WorstImprove(LocalSearch):
@@ -184,5 +225,10 @@ class WorstImprove(LocalSearch):
 
     summary: ClassVar[str] = "local search that evaluates all neighbours and moves to the least improving"
 
-    def __init__(self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False) -> None:
-        super().__init__(space, goal, seed=seed, explore="worst", ties=ties)
+    def __init__(
+        self, space: Space, goal: Goal, *, seed: int = 0, ties: bool = False, clues: Clues | None = None, pool: int = POOL,
+        half_life: int = HALF_LIFE,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            space, goal, seed=seed, explore="worst", ties=ties, clues=clues, pool=pool, half_life=half_life
+        )

@@ -151,6 +151,7 @@ class LSPON(LocalSearch):
         ties: as in ``ls``.
     """
 
+    takes_clues: ClassVar[bool] = False
     summary: ClassVar[str] = "local search that tries neighbours in the order a model predicts"
 
     def __init__(

@@ -36,6 +36,7 @@ class LSWeights(LocalSearch):
         ties: as in ``ls``.
     """
 
+    takes_clues: ClassVar[bool] = False
     summary: ClassVar[str] = "local search that tries prevalent operations first"
 
     def __init__(
