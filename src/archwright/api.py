@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluation import Bound, Goal, Objective
 from archwright.families import Family, family_from, family_spec, get_family
-from archwright.searchers import make_searcher, searcher_options
+from archwright.searchers import Clues, make_searcher, searcher_options
 from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation
 from archwright.study.evaluators import (
@@ -21,6 +21,7 @@ from archwright.study.evaluators import (
     function_evaluator,
     let_inherit,
     make_budget,
+    make_clues,
     network_evaluator,
     proxy_evaluator,
     refuse_for_scores,
@@ -115,6 +116,7 @@ class Result:
             "test": final.get("test"),
             "baselines": final.get("baselines", []),
             "reason": self.reason,
+            "remarks": list(record.remarks),
             "interrupted": self.interrupted,
             "seconds": round(record.seconds + final.get("seconds", 0.0), 3),
             "files": self.files,
@@ -193,6 +195,8 @@ def search(
     replicate: bool = False,
     inherit: bool = False,
     inherit_epochs: int | None = None,
+    clues: Sequence[str] | Clues | None = None,
+    clue_batch: int = 64,
     warm_start: str | Path | Iterable[Architecture | Mapping[str, Any]] | None = None,
     final: FinalSettings | None = None,
     watcher: Watcher | None = None,
@@ -237,6 +241,10 @@ def search(
         inherit: start each training from the weights of the best finished trial that differs in one parameter. Scores of
             such trials owe something to their ancestors; the final training starts from scratch. Needs ``study``.
         inherit_epochs: of trainings that start so; ``epochs`` by default.
+        clues: what a searcher that takes them (``archwright list searchers``) may look at before it pays for a training: names
+            of proxies, ``params``, ``flops`` or ``skip`` (:class:`~archwright.evaluate.clues.NetworkClues`; ``-NAME`` where less
+            is better), or an object of your own (:class:`~archwright.searchers.Clues`).
+        clue_batch: training examples that clues are scored on.
         replicate: evaluate a repeated architecture anew instead of answering from the cache.
         warm_start: a study's folder, a JSON file with architectures, or architectures, to evaluate first.
         final: what happens at the end, see :class:`~archwright.study.final.FinalSettings`.
@@ -297,6 +305,9 @@ def search(
     )
     if inherit or inherit_epochs is not None:
         described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
+    if clues is not None:
+        job.clues, said = make_clues(clues, evaluator, searcher, clue_batch, seed, job.path, job.watcher.scored)
+        described |= {"clues": said}
     given = _given(warm_start, family.space)
     return job.run(
         {
@@ -331,22 +342,20 @@ class _Job:
     final: FinalSettings
     watcher: Watcher
     final_watcher: Watcher
+    clues: Clues | None = None
 
     def run(self, described: Mapping[str, Any], given: list[Architecture]) -> Result:
         asked = self._settings(described)
-        conversation = Conversation(
-            make_searcher(
-                self.searcher,
-                self.family.space,
-                self.goal,
-                seed=self.seed,
-                fidelities=self.fidelities,
-                **self.searcher_options,
-            ),
-            self.family.key,
-            given,
-            replicate=self.replicate,
+        searcher = make_searcher(
+            self.searcher,
+            self.family.space,
+            self.goal,
+            seed=self.seed,
+            fidelities=self.fidelities,
+            clues=self.clues,
+            **self.searcher_options,
         )
+        conversation = Conversation(searcher, self.family.key, given, replicate=self.replicate)
         store = Store(self.path, self.storage)
         try:
             stored = store.open(asked, self.goal)
@@ -376,6 +385,8 @@ class _Job:
                 reason = loop.run()
             except KeyboardInterrupt:
                 reason, interrupted = "stopped by the user", True
+            remarks = tuple(searcher.remarks())
+            store.set("remarks", remarks)
             record = StudyRecord(
                 path=self.path or Path("."),
                 settings=asked,
@@ -384,6 +395,7 @@ class _Job:
                 trials=tuple(loop.trials),
                 repeats=conversation.repeats,
                 seconds=loop.seconds,
+                remarks=remarks,
             )
             return self._conclude(record, reason, interrupted)
         finally:

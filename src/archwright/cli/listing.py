@@ -64,7 +64,9 @@ def _searchers() -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "summary": kind.summary + ("; several objectives" if kind.several_objectives else ""),
+            "summary": kind.summary
+            + ("; several objectives" if kind.several_objectives else "")
+            + ("; takes clues" if kind.takes_clues else ""),
             "options": searcher_options(name),
         }
         for name, kind in SEARCHERS.items()

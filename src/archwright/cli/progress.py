@@ -63,6 +63,7 @@ class _Stage:
         self._begun = time.monotonic()
         self._now: dict[int, str] = {}
         self._done = 0.0
+        self._scored = ""
 
     def resumed(self, trials: list[Trial]) -> None:
         self._known = sum(map(self._counts, trials))
@@ -91,12 +92,16 @@ class _Stage:
             line = f"{self._name} {self._known + self._done:.4g}{total}  {what} {trial.number} {trial.evaluation.status}: {outcome}"
             self._bars.console.print(Text(line), soft_wrap=True)
 
+    def scored(self, count: int) -> None:
+        self._scored = f"{count} untrained networks scored"
+        self._show()
+
     def _counts(self, trial: Trial) -> float:
         return trial.evaluation.cost if self._by_cost else float(trial.evaluation.status != "infeasible")
 
     def _show(self, trials: list[Trial] | None = None) -> None:
         done = self._known + self._done
-        fields = {"now": " ".join(self._now.values()), "left": self._left(done)}
+        fields = {"now": " ".join(self._now.values()) or self._scored, "left": self._left(done)}
         if trials:
             fields["best"] = self._best(trials)
         if self._task is None:

@@ -117,6 +117,19 @@ def search(
             show_default=False,
         ),
     ] = None,
+    clues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="For searchers that take clues: scores of untrained networks by which candidates are chosen before they are "
+            "trained, such as nwot,logsynflow,params; -NAME where less is better.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = None,
+    clue_batch: Annotated[
+        int, typer.Option(help="Training examples that clues are scored on.", rich_help_panel=HOW)
+    ] = 64,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.", rich_help_panel=HOW)] = 0,
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 evaluates in this process.", rich_help_panel=HOW)
@@ -292,6 +305,8 @@ def search(
             replicate=replicate,
             inherit=inherit,
             inherit_epochs=inherit_epochs,
+            clues=None if clues is None else clues.split(","),
+            clue_batch=clue_batch,
             warm_start=warm_start,
             final=FinalSettings(top, final_epochs, baselines, onnx),
             watcher=progress.search,
@@ -328,6 +343,8 @@ def _summarise(result: Result) -> None:
         f"\n[bold]{paid} evaluations[/bold] ({record.count('failed')} failed), {record.count('infeasible')} infeasible at no "
         f"cost, {record.repeats} repeats from the cache; {result.reason}"
     )
+    for remark in record.remarks:
+        out.print(f"[dim]{remark}[/dim]")
     best = result.best
     if best is None:
         reasons = {t.evaluation.reason for t in record.trials if t.evaluation.reason}

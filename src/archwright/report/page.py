@@ -185,6 +185,11 @@ def _final_table(record: StudyRecord) -> str:
 
 
 def _progress_caption(record: StudyRecord) -> str:
+    learned = "".join(f" What the searcher learned: {remark}." for remark in record.remarks)
+    return _progress_words(record) + learned
+
+
+def _progress_words(record: StudyRecord) -> str:
     if len(record.goal.objectives) > 1:
         return (
             "Hypervolume: the share of the box between the worst and the best of what was seen that the front covers. "

@@ -127,6 +127,9 @@ class Guide:
         prior = np.full(k, PRIOR / np.sqrt(k))
         rows = np.concatenate([features, np.sqrt(TRIALS) * np.eye(k)])
         self.weights = nnls(rows, np.concatenate([worths, np.sqrt(TRIALS) * prior]))[0]
+        if not self.weights.any():
+            self.trust = 0.0
+            return
         measured = _correlation(features @ self.weights, worths)
         self.trust = float(np.clip((TRIALS * PRIOR + count * measured) / (TRIALS + count), 0.0, 1.0))
 

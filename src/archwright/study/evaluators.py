@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import SettingsError
 from archwright.evaluation import Evaluation, Goal
 from archwright.families import Family
-from archwright.searchers import SEARCHERS, searcher_options
+from archwright.searchers import SEARCHERS, Clues, searcher_options
 from archwright.space import Architecture
 from archwright.study.executors import Evaluator
 from archwright.study.stopping import Budget
@@ -156,6 +156,38 @@ def proxy_evaluator(
     made = ProxyEvaluator(networks, names, wanted, batch=batch, seed=seed, repeats=how.repeats)
     stored = {"proxies": list(names), "batch": batch, "seed": seed, "repeats": how.repeats, "goal": at_last.to_json()}
     return made, described | {"evaluate": stored}
+
+
+def make_clues(
+    clues: Sequence[str] | Clues,
+    evaluator: Evaluator,
+    searcher: str,
+    batch: int,
+    seed: int,
+    study: Path | None,
+    on_done: Callable[[int], None],
+) -> tuple[Clues, Described]:
+    """What a searcher may look at, and how it is stored with the settings.
+
+    Raises:
+        SettingsError: the searcher takes none, unknown names, or names where no network is built.
+    """
+    from archwright.evaluate import NetworkEvaluator
+    from archwright.evaluate.clues import FILE, NetworkClues, check_clues
+
+    if not SEARCHERS[searcher].takes_clues:
+        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.takes_clues)
+        raise SettingsError(f"{searcher} takes no clues; leave them out, or take one of {able}")
+    if callable(clues):
+        return clues, {"names": list(clues.names)}
+    if not isinstance(evaluator, NetworkEvaluator):
+        raise SettingsError(
+            "clues by name are scores of untrained networks before they are trained; with an evaluation of your own, or "
+            "scores as the evaluation, give an object with names and a call (archwright.searchers.Clues)"
+        )
+    names = check_clues(clues)
+    made = NetworkClues(evaluator, names, batch, seed, None if study is None else study / FILE, on_done)
+    return made, {"names": list(names), "batch": batch, "seed": seed}
 
 
 def make_budget(

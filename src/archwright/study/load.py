@@ -41,6 +41,7 @@ def load_record(path: str | Path, *, family: Family | None = None) -> StudyRecor
         repeats=int(stored.get("repeats", 0)),
         final=_read_final(folder),
         seconds=float(stored.get("seconds", 0.0)),
+        remarks=tuple(stored.get("remarks", ())),
     )
 
 

@@ -33,6 +33,7 @@ class Watcher(Protocol):
     def started(self, trial: Running) -> None: ...
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
     def finished(self, trial: Trial, trials: list[Trial]) -> None: ...
+    def scored(self, count: int) -> None: ...
 
 
 class Silent:
@@ -48,6 +49,9 @@ class Silent:
         """Nothing."""
 
     def finished(self, trial: Trial, trials: list[Trial]) -> None:
+        """Nothing."""
+
+    def scored(self, count: int) -> None:
         """Nothing."""
 
 

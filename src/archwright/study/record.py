@@ -85,6 +85,7 @@ class StudyRecord:
         repeats: proposals answered from the cache, at no cost.
         final: what the retraining at the end of the search gave (:mod:`archwright.study.final`), or ``None``.
         seconds: wall time of the search over all its sittings.
+        remarks: what the searcher learned, a sentence each.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class StudyRecord:
     final: Mapping[str, Any] | None = None
     seconds: float = 0.0
     files: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> list[Trial]:
