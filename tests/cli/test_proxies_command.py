@@ -200,3 +200,39 @@ def test_scoring_nothing_is_refused(archwright, words, message):
     done = archwright("proxies", "score", "cnn", "--data", "digits", "--proxies", "params", *words)
     assert done.code == 2
     assert message in done.err
+
+
+def test_scores_are_computed_now_and_kept(archwright):
+    words = ["--data", "digits", "--sample", 12, "--batch", 16, "--resamples", 0, "--out", "now", "--json"]
+    done = archwright(
+        "proxies", "correlate", "nasbench201-digits", *words, "--proxies", "nwot,l2_norm,params,sum:nwot=1,params=1"
+    )
+    assert done.code == 0, done.err
+    assert (done.json["n"], done.json["sample"]) == (12, 12)
+    assert [r["proxy"] for r in done.json["results"]] == ["nwot", "l2_norm", "params", "sum:nwot=1,params=1"]
+    assert len(Path("now/scores.jsonl").read_text().splitlines()) == 13
+    assert done.json["results"][0]["seconds"] > 0
+
+
+def test_a_table_is_scored_and_used_as_clues(archwright):
+    words = ["nasbench201-digits", "--data", "digits", "--sample", 30, "--proxies", "l2_norm", "--batch", 8]
+    done = archwright("table", "score", *words, "--out", "scored.table.npz", "--json")
+    assert done.code == 0, done.err
+    named = {c["metric"]: c for c in done.json["columns"]}
+    assert named["l2_norm"]["missing"] == 15_625 - 30
+    used = archwright("arena", "scored.table.npz", "-s", "rea:clues=l2_norm", "--runs", 2, "--budget", 15, "--json")
+    assert used.code == 0, used.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--proxies", "skip"], "none of skip is a proxy"),
+        (["--sample", 99999], "has 15625 architectures"),
+        (["--batch", 0, "--sample", 3], "at least 1"),
+    ],
+)
+def test_impossible_computed_scores_are_refused(archwright, words, message):
+    done = archwright("proxies", "correlate", "nasbench201-digits", "--data", "digits", *words)
+    assert done.code != 0
+    assert message in done.err

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archwright.cli import common
 from archwright.errors import SettingsError
 
+if TYPE_CHECKING:
+    from archwright.tables import Table
+
+MOST = 8
+"""Networks whose scores are shown."""
+Workers = Annotated[int, typer.Option(help="Processes that score; 0 scores in this one.")]
 app = typer.Typer(help="Zero-cost proxies: how well scores of untrained networks rank.", no_args_is_help=True)
 
 
@@ -36,6 +42,11 @@ def score_(
     seed: Annotated[int, typer.Option(help="Of architectures, initial weights, examples and noise.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+    workers: Workers = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Keep the scores in this file of JSON lines; the same command goes on.", show_default=False),
+    ] = None,
     json: common.Json = False,
 ) -> None:
     """Score networks of a family without training them."""
@@ -53,18 +64,21 @@ def score_(
     with common.counting(0, "networks", quiet=json) as advance:
         rows = score_sample(
             chosen, load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed, device=device,
-            on_done=lambda done, total: advance("", done, total),
+            workers=workers, path=out, on_done=lambda done, total: advance("", done, total),
         )  # fmt: skip
     if json:
         common.print_json({"family": chosen.name, "batch": batch, "seed": seed, "results": rows})
         return
     console = common.console()
-    cells = [[n, *(common.number(row["scores"][n]) for row in rows)] for n in names]
-    console.print(common.table("", ["proxy", *(f"#{i}" for i in range(len(rows)))], cells))
-    for i, row in enumerate(rows):
+    shown = rows[:MOST]
+    cells = [[n, *(common.number(row["scores"][n]) for row in shown)] for n in names]
+    console.print(common.table("", ["proxy", *(f"#{i}" for i in range(len(shown)))], cells))
+    for i, row in enumerate(shown):
         console.print(f"#{i}  {' '.join(f'{k}={v}' for k, v in row['architecture'].items())}", soft_wrap=True)
     for reason in dict.fromkeys(f"{n}: {text}" for row in rows for n, text in row["reasons"].items()):
         console.print(reason, soft_wrap=True)
+    if len(rows) > MOST:
+        console.print(f"and {len(rows) - MOST} more" + (f" in {out}" if out else "; keep them with --out or --json"))
 
 
 @app.command("correlate")
@@ -93,6 +107,19 @@ def correlate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the sample, of learned combinations, of the bootstrap.")] = 0,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals; 0 for none.")] = 200,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute the scores now, of untrained networks on examples of this data (as for archwright search), all of the "
+            "table's architectures or the --sample; they are kept beside the page, and the same command goes on.",
+            show_default=False,
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="With --data: training examples that all are scored on.")] = 64,
+    limit: Annotated[
+        int | None, typer.Option(help="With --data: use only so many training images.", show_default=False)
+    ] = None,
+    workers: Workers = 0,
     data_dir: common.DataDir = None,
     out: Annotated[Path, typer.Option(help="Folder for the page, figures and tables.")] = Path("proxies"),
     json: common.Json = False,
@@ -107,6 +134,9 @@ def correlate(
         raise SettingsError(f"--resamples must not be negative, not {resamples}")
     found_table = find_table(table, data_dir)
     where = found_table.dataset(dataset)
+    if data is not None:
+        found_table, proxies = _computed(found_table, where, proxies, data, limit, out, json, sample=sample, batch=batch,
+                                         seed=seed, workers=workers)  # fmt: skip
     names = split_names(proxies) if proxies else default_names(found_table, where)
     with common.counting(len(names), "proxies", quiet=json) as advance:
         found = correlate(
@@ -123,3 +153,34 @@ def correlate(
         console.print(line)
     for kind, file in files.items():
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
+
+
+def _computed(
+    table: Table,
+    dataset: str,
+    proxies: list[str] | None,
+    data: str,
+    limit: int | None,
+    out: Path,
+    quiet: bool,
+    **how: Any,
+) -> tuple[Table, list[str]]:
+    """The table with scores computed now, and what is to be compared."""
+    from archwright.data import load_data
+    from archwright.proxies import PROXIES
+    from archwright.proxies.many import COMPUTED, score_table
+    from archwright.proxies.naming import split_names
+
+    asked = split_names(proxies) if proxies else [n for n in PROXIES if n != "flops"]
+    there = table.metrics(dataset)
+    names = [n for n in asked if n in PROXIES and not (n in ("params", "flops") and n in there)]
+    if not names:
+        raise SettingsError(
+            f"--data computes scores, and none of {', '.join(asked)} is a proxy (archwright list proxies)"
+        )
+    with common.counting(0, "networks", quiet=quiet) as advance:
+        scored = score_table(
+            table, dataset, load_data(data, limit=limit), names, path=out / "scores.jsonl",
+            on_done=lambda done, total: advance("", done, total), **how,
+        )  # fmt: skip
+    return scored, [COMPUTED + n if n in names and n in there else n for n in asked]

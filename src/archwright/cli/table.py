@@ -167,6 +167,46 @@ def make(
     _print({**made.describe(), "file": str(file)}, json)
 
 
+@app.command("score")
+def score(
+    table: Annotated[str, typer.Argument(help="A table's name or file.")],
+    data: Annotated[
+        str, typer.Option(help="Whose training examples networks are scored on, as for archwright search.")
+    ],
+    proxies: Annotated[str, typer.Option(help="Names with commas between (archwright list proxies).")],
+    dataset: common.DatasetName = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Training examples that all are scored on.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of the sample, initial weights, examples and noise.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    workers: Annotated[int, typer.Option(help="Processes that score; 0 scores in this one.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+    data_dir: common.DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The new table; by default NAME-scored.table.npz here.", show_default=False)
+    ] = None,
+    json: common.Json = False,
+) -> None:
+    """Add scores of the untrained networks to a table. The same command again goes on after an interruption."""
+    from archwright.data import load_data
+    from archwright.proxies.many import score_table
+    from archwright.tables import find_table
+    from archwright.tables.known import SUFFIX
+
+    found = find_table(table, data_dir)
+    file = out or Path(f"{found.name}-scored{SUFFIX}")
+    names = [n.strip() for n in proxies.split(",") if n.strip()]
+    with common.counting(0, "networks", quiet=json) as advance:
+        made = score_table(
+            found, found.dataset(dataset), load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed,
+            workers=workers, device=device, path=file.with_name(file.name + ".scores.jsonl"),
+            on_done=lambda done, total: advance("", done, total),
+        )  # fmt: skip
+    _print({**made.describe(), "file": str(made.save(file))}, json)
+
+
 @app.command("show")
 def show(
     table: Annotated[str, typer.Argument(help="A table's name or file.")],

@@ -21,7 +21,7 @@ SCORES = (
     "naswot", "epe_nas", "zen", "vote", "zico", "meco", "swap", "az_nas", "nregions", "ntk_cond",
 )  # fmt: skip
 """Columns of these names are proxies. They count as they are defined, larger is predicted better, sizes too."""
-PREFIXES = ("suite_", "naslib_", "freerea_")
+PREFIXES = ("suite_", "naslib_", "freerea_", "computed_")
 ALIASES = (("nwot", "naswot"), ("jacov", "jacob_cov"), ("l2_norm", "l2"), ("grad_norm", "grad"))
 SECONDS = "_seconds"
 
