@@ -159,3 +159,12 @@ def test_ten_measurements_rank_fbnet_on_a_new_device(shared_data: Path):
     by_name = {row["predictor"]: row["spearman"] for row in rows}
     assert by_name["adapted"] > 0.9
     assert by_name["adapted"] > by_name["lookup"] + 0.1
+
+
+def test_predictors_rank_ofa_networks(shared_data: Path):
+    table = find_table("help-ofa", shared_data)
+    assert (len(table), len(table.columns)) == (5000, 12)
+    shallow = {"kernel5_4", "expand5_4"}
+    assert all((table.architecture(i)["depth5"] == 4) == (shallow <= set(table.architecture(i))) for i in range(50))
+    (row,) = compare(table, "", ["titan_rtx_64_latency_ms"], train=[200], predictors=["boosted"], seeds=1)
+    assert row["spearman"] > 0.9

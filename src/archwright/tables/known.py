@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archwright.errors import TableError, unknown
 from archwright.evaluation import Direction
 from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
-from archwright.space import Choice, Space, mean_skip
+from archwright.space import Architecture, Choice, Space, mean_skip
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
 from archwright.tables.scores import with_scores
 from archwright.tables.table import Column, Table, load_table
@@ -23,6 +24,7 @@ from archwright.tables.table import Column, Table, load_table
 SUFFIX = ".table.npz"
 SHIPPED = Path(__file__).parent / "shipped"
 """Tables that come with the package."""
+Codes = NDArray[np.int64]
 NB201_DATASETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 
 
@@ -196,21 +198,60 @@ def _nasbench101(folder: Path) -> Table:
     return table_of("nasbench101", family, codes, metrics, {"benchmark": "NAS-Bench-101 (Ying et al. 2019)"})
 
 
-def _help_fbnet(folder: Path) -> Table:
-    """HELP's sample of FBNet (Wu et al. 2019): 22 layers with one of nine blocks each, which are known by number only."""
-    path = folder / KNOWN["help-fbnet"].file
+def _help(folder: Path, name: str, known_by: Callable[[Mapping[str, Codes]], tuple[Space, Codes]]) -> Table:
+    """A file of HELP (Lee et al. 2021): arrays ``arch...`` that say which architectures, the others latencies in ms."""
+    path = folder / KNOWN[name].file
     try:
         with np.load(path, allow_pickle=False) as file:
-            codes = file["arch"].astype(np.int64)
+            space, codes = known_by({n: file[n].astype(np.int64) for n in file.files if n.startswith("arch")})
             columns = [
                 Column("", f"{n}_latency_ms", "minimize", file[n].astype(np.float64)[:, None, None])
                 for n in file.files
-                if n != "arch"
+                if not n.startswith("arch")
             ]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise TableError(f"{path} is not HELP's file of FBNet: {error}") from error
-    space = Space({f"layer{i}": Choice(*range(9)) for i in range(1, codes.shape[1] + 1)})
-    return Table("help-fbnet", space, codes, tuple(columns), provenance={"latencies": "HELP (Lee et al. 2021)"})
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise TableError(f"{path} is not HELP's file that {name} is made from: {error}") from error
+    return Table(name, space, codes, tuple(columns), provenance={"latencies": "HELP (Lee et al. 2021)"})
+
+
+def _fbnet(arrays: Mapping[str, Codes]) -> tuple[Space, Codes]:
+    """FBNet (Wu et al. 2019): 22 layers with one of nine blocks each, which are known by number only."""
+    codes = arrays["arch"]
+    return Space({f"layer{i}": Choice(*range(9)) for i in range(1, codes.shape[1] + 1)}), codes
+
+
+RESOLUTIONS = tuple(range(128, 225, 4))
+STAGES, BLOCKS = 5, 4
+
+
+def _ofa(arrays: Mapping[str, Codes]) -> tuple[Space, Codes]:
+    """OFA-MobileNetV3 (Cai et al. 2020): five stages of 2 to 4 blocks, each with a kernel size and an expansion ratio."""
+    parameters: dict[str, Choice] = {"resolution": Choice(*RESOLUTIONS, ordered=True)}
+    values = [arrays["arch_r"]]
+    needed: dict[str, tuple[int, int]] = {}
+    for stage in range(STAGES):
+        depth = f"depth{stage + 1}"
+        parameters[depth] = Choice(2, 3, 4, ordered=True)
+        values.append(arrays["arch_d"][:, stage])
+        for block in range(BLOCKS):
+            for kind, array, options in (("kernel", "arch_ks", (3, 5, 7)), ("expand", "arch_e", (3, 4, 6))):
+                name = f"{kind}{stage + 1}_{block + 1}"
+                when = {depth: range(block + 1, BLOCKS + 1)} if block >= 2 else None
+                parameters[name] = Choice(*options, ordered=True, when=when)
+                needed[name] = (stage, block + 1)
+                values.append(arrays[array][:, stage * BLOCKS + block])
+    space = Space(parameters)
+    there = np.stack(
+        [
+            np.ones(len(values[0]), bool) if n not in needed else arrays["arch_d"][:, needed[n][0]] >= needed[n][1]
+            for n in parameters
+        ],
+        axis=1,
+    )
+    rows = zip(np.stack(values, axis=1).tolist(), there.tolist())
+    return space, space.codes(
+        [Architecture({n: v for n, v, on in zip(parameters, row, active) if on}) for row, active in rows]
+    )
 
 
 KNOWN: Mapping[str, Known] = {
@@ -232,6 +273,11 @@ KNOWN: Mapping[str, Known] = {
     "help-fbnet": Known(
         "5,000 of FBNet's chains of 22 blocks, latency on 27 devices and batch sizes (HELP)",
         "help-latency/fbnet_latency_ms.npz",
-        _help_fbnet,
+        lambda folder: _help(folder, "help-fbnet", _fbnet),
+    ),
+    "help-ofa": Known(
+        "5,000 of OFA's MobileNetV3 networks, latency on 12 devices and batch sizes (HELP)",
+        "help-latency/ofa_latency_ms.npz",
+        lambda folder: _help(folder, "help-ofa", _ofa),
     ),
 }
