@@ -18,6 +18,7 @@ from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
 from archwright.space import Architecture, Choice, Space, mean_skip
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
+from archwright.tables.records import read_records
 from archwright.tables.scores import with_scores
 from archwright.tables.table import Column, Table, load_table
 
@@ -254,6 +255,15 @@ def _ofa(arrays: Mapping[str, Codes]) -> tuple[Space, Codes]:
     )
 
 
+def _records(name: str, what: str, file: str, dataset: str = "") -> dict[str, Known]:
+    path = f"zero-cost/{file}"
+    return {
+        name: Known(
+            f"{what}: zero-cost scores, accuracy", path, lambda f: read_records(f / path, name, dataset=dataset)
+        )
+    }
+
+
 KNOWN: Mapping[str, Known] = {
     "nasbench201": Known(
         "15,625 cells, accuracy at 12 and 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120; hardware; zero-cost scores",
@@ -279,5 +289,12 @@ KNOWN: Mapping[str, Known] = {
         "5,000 of OFA's MobileNetV3 networks, latency on 12 devices and batch sizes (HELP)",
         "help-latency/ofa_latency_ms.npz",
         lambda folder: _help(folder, "help-ofa", _ofa),
+    ),
+    **_records("zc-nasbench101", "500 networks of NAS-Bench-101", "naslib_zc_nb101.csv.gz"),
+    **_records("zc-nasbench301", "725 networks of NAS-Bench-301", "naslib_zc_nb301.csv.gz"),
+    **_records("zc-transnas-micro", "711 cells of TransNAS-Bench-101, 7 tasks", "naslib_zc_tnb101_micro.csv.gz"),
+    **_records("zc-transnas-macro", "725 skeletons of TransNAS-Bench-101, 7 tasks", "naslib_zc_tnb101_macro.csv.gz"),
+    **_records(
+        "zc-transnas-scene", "2,128 cells of TransNAS-Bench-101", "tnb101_micro_class_scene_2128.csv.gz", "class_scene"
     ),
 }
