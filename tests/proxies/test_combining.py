@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from archwright.errors import SettingsError
-from archwright.proxies.combining import NORMALISERS, Hybrid, Learned, Vote, WeightedSum, combine, normalise
+from archwright.proxies.combining import NORMALISERS, Hybrid, Learned, LogRanks, Vote, WeightedSum, combine, normalise
 
 SCORES = {"di": np.array([0.0, 2.0, 5.0, 10.0, 1.0]), "dd": np.array([3.0, 4.0, 8.0, 7.0, -np.inf])}
 
@@ -172,3 +172,13 @@ def test_a_vote_may_go_in_a_circle():
 def test_a_vote_of_fewer_than_two_is_refused(proxies):
     with pytest.raises(SettingsError, match="at least two different"):
         Vote(proxies)
+
+
+def test_log_ranks_punish_what_is_poor_by_one_proxy():
+    even, uneven = 2 * np.log(2 / 4), np.log(4 / 4) + np.log(1 / 4)
+    scores = {"a": np.array([1.0, 4.0, 2.0, 3.0]), "b": np.array([3.0, -np.inf, 2.0, 4.0])}
+    found = LogRanks(("a", "b"))(scores)
+    assert found[2] == pytest.approx(even)
+    assert found[1] == pytest.approx(uneven)
+    with pytest.raises(SettingsError, match="at least two different"):
+        LogRanks(("a", "a"))

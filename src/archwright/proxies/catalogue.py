@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Needs = Literal["nothing", "data", "labels"]
-Pass = Literal["weights", "shape", "gradients", "synflow", "noise", "halves"]
+Pass = Literal["weights", "shape", "gradients", "synflow", "noise", "halves", "features", "regions", "step"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,27 @@ _EVERY = (
           "nothing", "synflow"),
     Proxy("zen", "log of the change of features under noise, of a network with normal weights, with batch norm's scales",
           "Lin et al. 2021", "nothing", "noise", 1, True),
+    Proxy("swap", "different patterns over the batch that activations have", "Peng et al. 2024 (SWAP-NAS)", "data", "gradients"),
+    Proxy("meco", "smallest eigenvalue of the correlations between a map's channels, summed over layers",
+          "Jiang et al. 2023", "nothing", "features", 1, True),
+    Proxy("az_expressivity", "entropy of the spectrum of block outputs for noise, summed over blocks",
+          "Lee and Ham 2024 (AZ-NAS)", "nothing", "features"),
+    Proxy("az_progressivity", "smallest increase of that entropy from block to block", "Lee and Ham 2024 (AZ-NAS)",
+          "nothing", "features", 1, True),
+    Proxy("az_trainability", "how near the spectral norms of the blocks' Jacobians are to 1, 0 at best",
+          "Lee and Ham 2024 (AZ-NAS)", "nothing", "features", 1, True),
+    Proxy("nregions", "different activation patterns among 1,000 small noise inputs", "Chen et al. 2021 (TE-NAS)",
+          "nothing", "regions"),
+    Proxy("synflow_normalised", "synflow_raw per parameter", "Heuillet 2023 (DARIO)", "nothing", "synflow"),
+    Proxy("l0", "mean number of non-zero entries of a parameter tensor after one step", "Heuillet 2023 (DARIO)",
+          "nothing", "step"),
+    Proxy("l1", "mean sum of absolute values of a parameter tensor after one step", "Heuillet 2023 (DARIO)",
+          "nothing", "step"),
+    Proxy("l2", "mean Euclidean norm of a parameter tensor after one step", "Heuillet 2023 (DARIO)", "nothing", "step"),
+    Proxy("param_variance", "variance of all parameters after one step", "Heuillet 2023 (DARIO)", "nothing", "step", -1),
+    Proxy("l0_var", "l0 minus 22,516,549.4 times param_variance", "Heuillet 2023 (DARIO)", "nothing", "step", 1, True),
+    Proxy("l1_var", "l1 minus 2,335,376.4125 times param_variance", "Heuillet 2023 (DARIO)", "nothing", "step", 1, True),
+    Proxy("l0_l1", "l0 plus 9.718490934 times l1", "Heuillet 2023 (DARIO)", "nothing", "step"),
 )  # fmt: skip
 
 PROXIES: Mapping[str, Proxy] = {proxy.name: proxy for proxy in _EVERY}

@@ -216,6 +216,36 @@ class Vote:
 
 
 @dataclass(frozen=True)
+class LogRanks:
+    """The sum over proxies of the logarithm of an architecture's rank from below over their number (Lee and Ham 2024, AZ-NAS).
+
+    One that is poor by any proxy is punished more than it gains by being good by another. Ties share their mean rank.
+
+    Attributes:
+        proxies: at least two; in the original the four components, complexity being FLOPs.
+
+    Raises:
+        SettingsError: fewer than two, or one that is there twice.
+    """
+
+    proxies: tuple[str, ...] = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
+
+    def __post_init__(self) -> None:
+        if len(set(self.proxies)) < len(self.proxies) or len(self.proxies) < 2:
+            raise SettingsError(f"az_nas: name at least two different proxies, not {', '.join(self.proxies) or 'none'}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The proxies it needs."""
+        return self.proxies
+
+    def __call__(self, scores: Mapping[str, Floats]) -> Floats:
+        """``n`` scores, at most 0."""
+        ranks = [rankdata(_lowered(scores[name])) for name in self.proxies]
+        return np.asarray(sum(np.log(rank / len(rank)) for rank in ranks))
+
+
+@dataclass(frozen=True)
 class Learned:
     """A combination learned from architectures whose worth is known, such as the trials of a study so far.
 

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from archwright.arena.problem import read_signal
 from archwright.errors import SettingsError, TableError, unknown
-from archwright.proxies.combining import Hybrid, Learned, Vote, WeightedSum
+from archwright.proxies.combining import Hybrid, Learned, LogRanks, Vote, WeightedSum
 from archwright.tables.table import Table
 
 Floats = NDArray[np.float64]
 SCORES = (
     "params", "flops", "l2_norm", "grad_norm", "plain", "snip", "grasp", "fisher", "synflow", "logsynflow", "jacov", "nwot",
-    "naswot", "epe_nas", "zen", "vote", "zico", "meco", "swap", "az_nas", "nregions", "ntk_cond",
+    "naswot", "epe_nas", "zen", "vote", "zico", "meco", "swap", "nregions", "ntk_cond", "nwot_live", "synflow_raw",
+    "synflow_normalised", "az_expressivity", "az_progressivity", "az_trainability", "l0", "l1", "l2", "param_variance",
+    "l0_var", "l1_var", "l0_l1",
 )  # fmt: skip
 """Columns of these names are proxies. They count as they are defined, larger is predicted better, sizes too."""
 PREFIXES = ("suite_", "naslib_", "freerea_", "computed_")
-ALIASES = (("nwot", "naswot"), ("jacov", "jacob_cov"), ("l2_norm", "l2"), ("grad_norm", "grad"))
+ALIASES = (("nwot", "naswot"), ("jacov", "jacob_cov"), ("grad_norm", "grad"))
 SECONDS = "_seconds"
 
 
@@ -198,6 +200,13 @@ def _vote(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> 
     return Named(text, made.parts, made)
 
 
+def _log_ranks(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> Named:
+    _known("az_nas", options, ("proxies",))
+    wanted = str(options["proxies"]).split("+") if "proxies" in options else LogRanks().proxies
+    made = LogRanks(tuple(find(n) for n in wanted if n))
+    return Named(text, made.parts, made)
+
+
 def _learned(text: str, options: Mapping[str, Any], find: Callable[[str], str]) -> Named:
     _known("learned", options, ("proxies", "train", "monotone", "penalty"))
     parts = tuple(find(n) for n in str(options.get("proxies", "")).split("+") if n)
@@ -212,5 +221,6 @@ COMBINATIONS: Mapping[str, Callable[[str, Mapping[str, Any], Callable[[str], str
     "hybrid": _hybrid,
     "sum": _sum,
     "vote": _vote,
+    "az_nas": _log_ranks,
     "learned": _learned,
 }

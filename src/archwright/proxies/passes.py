@@ -24,6 +24,7 @@ WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspos
 """Layers whose weights count; of ``nn.MultiheadAttention`` the input projections count too."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 SMALL = 1e-5
+SYNFLOWS = ("synflow", "synflow_raw", "synflow_normalised", "logsynflow")
 
 GATED: frozenset[Callable[..., Any]] = frozenset(
     {
@@ -83,7 +84,7 @@ def shape_scores(network: nn.Module, _batch: Any, shape: tuple[int, ...], _names
     return {"flops": profile_network(network, shape, metrics=["flops"])["flops"]}
 
 
-class _Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):
     """Notes what goes into and out of activations, and what the last global pooling reads."""
 
     def __init__(self, samples: int) -> None:
@@ -140,11 +141,13 @@ def gradient_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], n
     x = inputs.detach().clone().requires_grad_(inputs.is_floating_point())
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    with sdpa_kernel(SDPBackend.MATH), _outputs(network) as layers, _Watch(len(x)) as watch:  # others have no Hessian
+    with sdpa_kernel(SDPBackend.MATH), _outputs(network) as layers, Watch(len(x)) as watch:  # others have no Hessian
         output = logits_of(network(x))
     found: dict[str, float | str] = {}
     if not torch.isfinite(output).all():
         return dict.fromkeys(names, "the outputs are not finite")
+    if "swap" in wanted:
+        found |= attempted(["swap"], lambda: {"swap": _swap(watch.patterns)})
     for name in sorted(wanted & {"nwot", "nwot_live"}):
         found |= attempted({name}, lambda n=name: {n: _nwot(watch, output if n == "nwot_live" else None)})  # type: ignore[misc]
     if these := wanted & {"jacov", "epe_nas"}:
@@ -228,7 +231,7 @@ def _grasp(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> float | st
     return float(sum(-(w.detach().double() * h.double()).sum() for w, h in zip(weights, second) if h is not None))
 
 
-def _nwot(watch: _Watch, output: Tensor | None) -> float | str:
+def _nwot(watch: Watch, output: Tensor | None) -> float | str:
     """log |det K|, K the number of activations on which two examples agree; with ``output``, of those that reach it."""
     patterns = watch.patterns
     if output is not None:
@@ -239,13 +242,35 @@ def _nwot(watch: _Watch, output: Tensor | None) -> float | str:
         patterns = [patterns[i] for i, g in zip(able, reach) if g is not None and bool(g.any())]
     if not patterns:
         return "no activation like ReLU was met"
-    kernel = torch.zeros(watch.samples, watch.samples, dtype=torch.float64, device=patterns[0].device)
+    value = float(torch.linalg.slogdet(pattern_kernel(patterns, watch.samples).cpu())[1])
+    return value if math.isfinite(value) else "two examples have the same activation pattern"
+
+
+def pattern_kernel(patterns: Sequence[Tensor], samples: int) -> Tensor:
+    """``samples x samples``: on how many activations two examples agree."""
+    kernel = torch.zeros(samples, samples, dtype=torch.float64, device=patterns[0].device)
     for pattern in patterns:
         on = pattern.float()
         both, units = on @ on.T, on.sum(dim=1)
         kernel += (pattern.shape[1] - units[:, None] - units[None, :] + 2 * both).double()
-    value = float(torch.linalg.slogdet(kernel.cpu())[1])
-    return value if math.isfinite(value) else "two examples have the same activation pattern"
+    return kernel
+
+
+def _swap(patterns: Sequence[Tensor]) -> float | str:
+    """How many different patterns over the batch the activations have (Peng et al. 2024)."""
+    if not patterns:
+        return "no activation like ReLU was met"
+    return float(len(torch.unique(torch.cat([_over_the_batch(p) for p in patterns]))))
+
+
+def _over_the_batch(pattern: Tensor) -> Tensor:
+    """``samples x units`` bits to a number per unit, equal for equal patterns; above 62 examples, by a hash of 64 bits."""
+    words = torch.zeros(pattern.shape[1], dtype=torch.int64, device=pattern.device)
+    for start in range(0, len(pattern), 62):
+        part = pattern[start : start + 62].long()
+        bits = (part << torch.arange(len(part), device=part.device)[:, None]).sum(dim=0)
+        words = words * 6364136223846793005 + bits
+    return words
 
 
 def _input_scores(x: Tensor, output: Tensor, labels: Tensor | None, wanted: set[str]) -> dict[str, float | str]:
@@ -337,8 +362,8 @@ def halves_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], _na
 
 
 def synflow_scores(network: nn.Module, _batch: Any, shape: tuple[int, ...], _names: Sequence[str]) -> Found:
-    """``synflow``, its raw sum and ``logsynflow``: without batch norm, |weights|, an input of ones, in float64."""
-    _without_batch_norm(network)
+    """``synflow``, its raw sum, that sum per parameter, and ``logsynflow``: without batch norm, |weights|, an input of ones, in float64."""
+    without_batch_norm(network)
     network.double()
     with torch.no_grad():
         for tensor in [*network.parameters(), *network.buffers()]:
@@ -346,23 +371,30 @@ def synflow_scores(network: nn.Module, _batch: Any, shape: tuple[int, ...], _nam
                 tensor.abs_()
     weights = weights_of(network)
     if not weights:
-        return dict.fromkeys(("synflow", "synflow_raw", "logsynflow"), "the network has no weights that count")
+        return dict.fromkeys(SYNFLOWS, "the network has no weights that count")
     for weight in weights:
         weight.requires_grad_(True)
     ones = torch.ones(1, *shape, dtype=torch.float64, device=weights[0].device)
     output = logits_of(network(ones)).sum()
     if not output.requires_grad:
-        return {"synflow": 0.0, "synflow_raw": 0.0, "logsynflow": 0.0}
+        return dict.fromkeys(SYNFLOWS, 0.0)
     gradients = torch.autograd.grad(output, weights, allow_unused=True)
     pairs = [(w.detach(), g) for w, g in zip(weights, gradients) if g is not None]
     raw = float(sum((w * g).abs().sum() for w, g in pairs))
     if not math.isfinite(raw):
-        return dict.fromkeys(("synflow", "synflow_raw", "logsynflow"), "the gradients overflow")
+        return dict.fromkeys(SYNFLOWS, "the gradients overflow")
     log = float(sum((w * torch.log1p(g.clamp(min=0))).abs().sum() for w, g in pairs))
-    return {"synflow": math.log(raw) if raw > 0 else 0.0, "synflow_raw": raw, "logsynflow": log}
+    count = sum(p.numel() for p in network.parameters())
+    return {
+        "synflow": math.log(raw) if raw > 0 else 0.0,
+        "synflow_raw": raw,
+        "synflow_normalised": raw / count,
+        "logsynflow": log,
+    }
 
 
-def _without_batch_norm(network: nn.Module) -> None:
+def without_batch_norm(network: nn.Module) -> None:
+    """Let identities take the place of batch norms."""
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, NORMS):
@@ -407,7 +439,7 @@ def _features(network: nn.Module, x: Tensor) -> Tensor:
         if isinstance(m, nn.Linear)
     ]
     try:
-        with _Watch(len(x)) as watch:
+        with Watch(len(x)) as watch:
             network(x)
     finally:
         for hook in hooks:

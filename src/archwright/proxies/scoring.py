@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import seeded
 from archwright.proxies.catalogue import PROXIES, Pass
+from archwright.proxies.features import feature_scores, region_scores
 from archwright.proxies.passes import (
     gradient_scores,
     halves_scores,
@@ -24,6 +25,7 @@ from archwright.proxies.passes import (
     synflow_scores,
     weight_scores,
 )
+from archwright.proxies.stepped import step_scores
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ def score(
 ) -> Scores:
     """Score a network, whose initial weights are the caller's. The network is left exactly as it was: all work is on copies.
 
-    Proxies that need the same pass share it: one forward pass gives ``nwot``, and with two backward passes ``grad_norm``,
-    ``plain``, ``snip``, ``fisher``, ``jacov`` and ``epe_nas``; one more gives ``grasp``; ``synflow`` and its variants share
-    one in float64. The network is in training mode (batch norm sees the batch), dropout draws by the ``seed``. "Weights" are
-    those of convolutions, linear layers and attention projections, without biases and norms.
+    Proxies that need the same pass share it: one forward pass gives ``nwot`` and ``swap``, and with two backward passes
+    ``grad_norm``, ``plain``, ``snip``, ``fisher``, ``jacov`` and ``epe_nas``; one more gives ``grasp``; ``synflow`` and its
+    variants share one in float64; one forward pass of noise gives ``meco`` and the components of AZ-NAS. The network is in
+    training mode (batch norm sees the batch), dropout draws by the ``seed``. "Weights" are those of convolutions, linear
+    layers and attention projections, without biases and norms.
 
     Args:
         network: maps ``batch x *input_shape`` to logits ``batch x classes``; a tuple or list counts as its first member.
@@ -110,6 +113,9 @@ _PASSES: Mapping[Pass, Callable[[nn.Module, Any, tuple[int, ...], list[str]], Ma
     "halves": halves_scores,
     "synflow": synflow_scores,
     "noise": noise_scores,
+    "features": feature_scores,
+    "regions": region_scores,
+    "step": step_scores,
 }
 
 
