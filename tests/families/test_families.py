@@ -218,3 +218,22 @@ def test_family_made_in_python_cannot_be_made_again_from_its_spec():
 def test_networks_of_a_wrong_size_are_told(network, message):
     with pytest.raises(FamilyError, match=message):
         check_output(network, (5,), 3)
+
+
+def test_nasbench201_with_dead_operations_computes_the_same():
+    plain, whole = (get_family("nasbench201", channels=4, cells=1, run_dead=dead) for dead in (False, True))
+    dead = Architecture(dict.fromkeys(plain.space.names, "nor_conv_3x3") | {"0-1": "none", "1-3": "none"})
+    dead = Architecture({name: dead[name] for name in plain.space.names})
+    runs = []
+    for family in (plain, whole):
+        torch.manual_seed(0)
+        network = family.build(dead, (3, 8, 8), 5)
+        ran = []
+        for name, module in network.named_modules():
+            if isinstance(module, torch.nn.ReLU):
+                module.register_forward_hook(lambda *_, name=name, ran=ran: ran.append(name))
+        runs.append((network(torch.ones(2, 3, 8, 8)), len(ran)))
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert runs[1][1] == runs[0][1] + 3  # the edge between nodes 1 and 2, in each stage
+    with pytest.raises(FamilyError, match="true or false"):
+        get_family("nasbench201", run_dead=1)

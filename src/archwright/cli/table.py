@@ -10,6 +10,9 @@ import typer
 from archwright.cli import common
 from archwright.errors import SettingsError, TableError
 
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False)
+]
 app = typer.Typer(help="Benchmark tables: import them, look into them.", no_args_is_help=True)
 
 
@@ -29,10 +32,7 @@ def import_(
     family: Annotated[
         str | None, typer.Option(help="For a CSV: the family of networks it is about.", show_default=False)
     ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
-    ] = None,
+    setting: Settings = None,
     identity: Annotated[
         str | None,
         typer.Option(
@@ -112,10 +112,7 @@ def make(
             help="The table's file; by default FAMILY-DATA.table.npz in the current folder.", show_default=False
         ),
     ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False),
-    ] = None,
+    setting: Settings = None,
     epochs: Annotated[int, typer.Option(help="Epochs of each training; the table has the metrics after each.")] = 10,
     train: Annotated[
         list[str] | None,
@@ -175,6 +172,7 @@ def score(
     ],
     proxies: Annotated[str, typer.Option(help="Names with commas between (archwright list proxies).")],
     dataset: common.DatasetName = None,
+    setting: Settings = None,
     sample: Annotated[
         int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
     ] = None,
@@ -201,7 +199,7 @@ def score(
     with common.counting(0, "networks", quiet=json) as advance:
         made = score_table(
             found, found.dataset(dataset), load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed,
-            workers=workers, device=device, path=file.with_name(file.name + ".scores.jsonl"),
+            options=common.pairs(setting or [], "--set"), workers=workers, device=device, path=file.with_name(file.name + ".scores.jsonl"),
             on_done=lambda done, total: advance("", done, total),
         )  # fmt: skip
     _print({**made.describe(), "file": str(made.save(file))}, json)

@@ -1,8 +1,9 @@
 """NAS-Bench-201 (Dong and Yang 2020): a cell of four nodes, every edge one of five operations, 15,625 cells.
 
 Two things differ from the benchmark's own code, neither in what a live cell computes: an operation whose input is
-always zero is not run (its parameters exist, so that counts agree; the benchmark adds the bias of its batch norm), and
-pooling between stages rounds odd sizes up, as the convolution beside it does.
+always zero, or whose output reaches nothing, is not run unless ``run_dead`` says so (its parameters exist, so that counts
+agree; the benchmark runs it, and adds the bias of its batch norm), and pooling between stages rounds odd sizes up, as the
+convolution beside it does.
 """
 
 from __future__ import annotations
@@ -24,28 +25,32 @@ CELL = Cell(4, OPERATIONS, EDGES)
 _DEAD = "#"
 
 
-def nasbench201(channels: int = 16, cells: int = 5, stages: int = 3) -> Family:
+def nasbench201(channels: int = 16, cells: int = 5, stages: int = 3, run_dead: bool = False) -> Family:
     """The family.
 
     Args:
         channels: C, of the first stage; each further stage doubles them and halves the image.
         cells: N, per stage.
         stages: 3 in the benchmark.
+        run_dead: run operations that change nothing, as the benchmark's code does; other people's ``nwot`` and ``zen`` count
+            them.
 
     Raises:
-        FamilyError: a number below 1.
+        FamilyError: a number below 1, or ``run_dead`` that is neither true nor false.
     """
     check_counts("nasbench201", channels=channels, cells=cells, stages=stages)
+    if not isinstance(run_dead, bool):
+        raise FamilyError(f"nasbench201: run_dead must be true or false, not {run_dead!r}")
 
     def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        return _network(architecture, input_shape[0], num_classes, channels, cells, stages)
+        return _network(architecture, input_shape[0], num_classes, channels, cells, stages, run_dead)
 
     return Family(
         name="nasbench201",
         space=Space(cells=CELL),
         build=build,
         summary="NAS-Bench-201 cells: 4 nodes, 5 operations on 6 edges, official skeleton",
-        options={"channels": channels, "cells": cells, "stages": stages},
+        options={"channels": channels, "cells": cells, "stages": stages, "run_dead": run_dead},
         default=Architecture(dict.fromkeys(CELL.names, "nor_conv_3x3")),
         canonical=canonical,
         equivalent=isomorphism_class,
@@ -110,7 +115,7 @@ def canonical(architecture: Architecture) -> str:
 
 
 def _network(
-    architecture: Architecture, c_in: int, num_classes: int, channels: int, cells: int, stages: int
+    architecture: Architecture, c_in: int, num_classes: int, channels: int, cells: int, stages: int, run_dead: bool
 ) -> nn.Module:
     from torch import nn
 
@@ -124,7 +129,7 @@ def _network(
         if stage:
             layers.append(_reduction(width, 2 * width))
             width *= 2
-        layers += [_cell(architecture, width) for _ in range(cells)]
+        layers += [_cell(architecture, width, run_dead) for _ in range(cells)]
     layers += [nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()), GlobalPoolHead(width, num_classes)]
     return nn.Sequential(*layers)
 
@@ -143,12 +148,13 @@ def _operation(name: str, channels: int) -> nn.Module:
     return nn.Identity()
 
 
-def _cell(architecture: Architecture, channels: int) -> nn.Module:
+def _cell(architecture: Architecture, channels: int, run_dead: bool) -> nn.Module:
     import torch
     from torch import nn
 
     genotype = CELL.genotype(architecture)
-    live = {(i, j) for i, j, _ in genotype.live_edges()}
+    edges = genotype.edges if run_dead else genotype.live_edges()
+    run = {(i, j) for i, j, op in edges if op != "none"}
 
     class CellNetwork(nn.Module):
         """A cell: every node is the sum of its incoming edges' outputs."""
@@ -162,7 +168,9 @@ def _cell(architecture: Architecture, channels: int) -> nn.Module:
         def forward(self, x: Tensor) -> Tensor:
             nodes: dict[int, Tensor] = {0: x}
             for j in range(1, genotype.nodes):
-                arriving = [self.edges[f"{i}-{j}"](nodes[i]) for i in range(j) if (i, j) in live]
+                arriving = [self.edges[f"{i}-{j}"](nodes[i]) for i in range(j) if (i, j) in run]
+                if run_dead and not arriving:
+                    arriving = [torch.zeros_like(x)]
                 if arriving:
                     total = arriving[0]
                     for term in arriving[1:]:

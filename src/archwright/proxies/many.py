@@ -141,7 +141,14 @@ def score_many(
 
 
 def score_table(
-    table: Table, dataset: str, data: Data, names: Sequence[str], *, sample: int | None = None, **how: Any
+    table: Table,
+    dataset: str,
+    data: Data,
+    names: Sequence[str],
+    *,
+    sample: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    **how: Any,
 ) -> Table:
     """The table with scores computed now as further columns, and seconds beside them.
 
@@ -151,6 +158,7 @@ def score_table(
         data: whose training examples are used.
         names: of proxies. A column takes the name of its proxy, after ``computed_`` where that is taken.
         sample: so many of the architectures, drawn at random, the others get NaN; all by default.
+        options: of the family, over those that the table says.
         how: further arguments of :func:`score_many`. Its ``seed`` draws the sample too.
 
     Raises:
@@ -161,7 +169,7 @@ def score_table(
         raise TableError(f"table {table.name} names no family that builds its networks; scores cannot be computed")
     if sample is not None and not 1 <= sample <= len(table):
         raise TableError(f"a sample of {sample} is not possible; table {table.name} has {len(table)} architectures")
-    family = get_family(table.family["name"], **table.family.get("options", {}))
+    family = get_family(table.family["name"], **{**table.family.get("options", {}), **(options or {})})
     rows = np.arange(len(table))
     if sample is not None:
         rows = np.sort(np.random.default_rng(how.get("seed", 0)).choice(rows, sample, replace=False))
