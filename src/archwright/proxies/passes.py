@@ -138,10 +138,17 @@ def gradient_scores(network: nn.Module, batch: Batch, _shape: tuple[int, ...], n
     """Everything that one forward pass on the batch, and backward passes from it, can tell."""
     inputs, labels = batch
     wanted = set(names)
-    x = inputs.detach().clone().requires_grad_(inputs.is_floating_point())
+    to_inputs = inputs.is_floating_point() and bool(wanted & {"jacov", "epe_nas"})
+    x = inputs.detach().clone().requires_grad_(to_inputs)
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    with sdpa_kernel(SDPBackend.MATH), _outputs(network) as layers, Watch(len(x)) as watch:  # others have no Hessian
+    backward = torch.set_grad_enabled(bool(wanted - {"nwot", "swap"}))
+    with (
+        backward,
+        sdpa_kernel(SDPBackend.MATH),
+        _outputs(network) as layers,
+        Watch(len(x)) as watch,
+    ):  # others have no Hessian
         output = logits_of(network(x))
     found: dict[str, float | str] = {}
     if not torch.isfinite(output).all():
