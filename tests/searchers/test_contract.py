@@ -8,12 +8,17 @@ from archwright.errors import SettingsError
 from archwright.searchers import SEARCHERS, make_searcher
 from archwright.testing.searchers import GOAL, Make, SearcherContract, toy_space
 
+QUICKER = {
+    "ensemble-bo": {"trees": 10},
+    "ensemble-bo-thesis": {"members": 2, "batch": 8, "low_epochs": 1, "high_epochs": 2},
+}
+
 
 @pytest.mark.parametrize("name", SEARCHERS)
 class TestCatalogue(SearcherContract):
     @pytest.fixture
     def make(self, name: str) -> Make:
-        return lambda space, goal, seed: make_searcher(name, space, goal, seed=seed)
+        return lambda space, goal, seed: make_searcher(name, space, goal, seed=seed, **QUICKER.get(name, {}))
 
 
 def test_all_searchers_of_one_seed_start_alike():

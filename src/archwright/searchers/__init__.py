@@ -11,6 +11,7 @@ from archwright.evaluation import Goal
 from archwright.searchers.bananas import Bananas
 from archwright.searchers.base import Clues, Searcher, Worth, dominates, worth
 from archwright.searchers.dmls import DMLS
+from archwright.searchers.ensemblebo import EnsembleBO
 from archwright.searchers.evolution import RegularizedEvolution
 from archwright.searchers.freerea import FreeREA
 from archwright.searchers.hyperband import Hyperband, SuccessiveHalving
@@ -22,6 +23,7 @@ from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
 from archwright.searchers.scalarised import ScalarisedLS
 from archwright.searchers.surrogate import ForestBO, GaussianProcessBO
+from archwright.searchers.thesisbo import EnsembleBOThesis
 from archwright.searchers.tpe import TPE
 from archwright.searchers.weights import LSWeights
 from archwright.space import Space
@@ -35,6 +37,8 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "lspon": LSPON,
     "ls-gp": LSGP,
     "bananas": Bananas,
+    "ensemble-bo": EnsembleBO,
+    "ensemble-bo-thesis": EnsembleBOThesis,
     "hyperband": Hyperband,
     "successive-halving": SuccessiveHalving,
     "tpe": TPE,
@@ -106,6 +110,8 @@ __all__ = [
     "Bananas",
     "BestImprove",
     "Clues",
+    "EnsembleBO",
+    "EnsembleBOThesis",
     "ForestBO",
     "FreeREA",
     "GaussianProcessBO",

@@ -56,7 +56,8 @@ class Searcher(ABC):
     A subclass says how to propose one (:meth:`propose`) and what to learn from an answer (:meth:`observe`).
     This class keeps what is known and what is still out, so that a subclass never proposes an architecture twice.
     One with ``several_fidelities`` takes ``fidelities``, the shares of a full training that an evaluation may have
-    (ascending, the last is 1), and may propose an architecture again with a larger share.
+    (ascending, the last is 1), and may propose an architecture again with a larger share; where ``fidelities_are_optional`` it
+    only does so when the user names them.
 
     One that ``takes_clues`` has the argument ``clues`` (:class:`Clues`, or ``None``) and does without where there are none.
 
@@ -78,6 +79,7 @@ class Searcher(ABC):
 
     several_objectives: ClassVar[bool] = False
     several_fidelities: ClassVar[bool] = False
+    fidelities_are_optional: ClassVar[bool] = False
     takes_clues: ClassVar[bool] = False
     summary: ClassVar[str] = ""
     set_score: ClassVar[SetScore | None] = None

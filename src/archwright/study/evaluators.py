@@ -214,8 +214,9 @@ def checked_amounts(
         SettingsError: they do not go with the searcher, the epochs or the evaluation.
     """
     searcher_options(searcher)
-    several = SEARCHERS[searcher].several_fidelities
-    if not several and fidelities is not None:
+    kind = SEARCHERS[searcher]
+    several = kind.several_fidelities and (fidelities is not None or not kind.fidelities_are_optional)
+    if not kind.several_fidelities and fidelities is not None:
         able = ", ".join(name for name, kind in SEARCHERS.items() if kind.several_fidelities)
         raise SettingsError(f"{searcher} evaluates everything in full; for fidelities take one of {able}")
     if several and stop_early:

@@ -1,0 +1,149 @@
+"""Bayesian optimisation with ensembles: acquisition, fidelities and their cost, clues, what is asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from archwright.arena import Entry, Problem, read_signal, run
+from archwright.errors import SettingsError
+from archwright.evaluation import Evaluation, Goal, Objective
+from archwright.searchers import make_searcher
+from archwright.searchers.acquisition import ACQUISITIONS, best_first, improvement_probability
+from archwright.space import Choice, Integer, Real, Space
+from archwright.tables import Column, Table
+from archwright.testing.searchers import GOAL, additive, toy_space
+
+QUICK = {"members": 2, "low_epochs": 1, "high_epochs": 1, "pretraining_epochs": 2, "profiled": 20}
+
+
+def test_the_probability_of_improvement_is_the_share_of_members_above_the_incumbent():
+    members = np.array([[0.0, 2.0, 5.0], [0.0, 0.5, 5.0], [0.0, 3.0, 5.0]])
+    assert improvement_probability(members, 1.0).tolist() == pytest.approx([0, 2 / 3, 1])
+
+
+def test_ties_are_broken_by_the_mean_and_then_at_random():
+    members = np.array([[0.0, 0.2, 0.1, 0.1], [0.0, 0.2, 0.1, 0.1]])
+    firsts = {tuple(best_first(members, 9.0, "pi", np.random.default_rng(s)).tolist()) for s in range(20)}
+    assert firsts == {(1, 2, 3, 0), (1, 3, 2, 0)}
+
+
+def asked(searcher, count, worthless=()):
+    """What is asked for, with its fidelity; short trainings tell half of the truth."""
+    found = []
+    for _ in range(count):
+        (architecture,) = searcher.ask(1)
+        fidelity = searcher.pending[architecture]
+        found.append((architecture, fidelity))
+        value = additive(architecture).metrics["score"]
+        evaluation = Evaluation(
+            {"score": value if fidelity == 1 else value / 2 + sum(architecture.key.encode()) % 7}, fidelity=fidelity
+        )
+        searcher.tell(architecture, Evaluation(status="failed") if len(found) in worthless else evaluation)
+    return found
+
+
+@pytest.mark.parametrize(("low", "cost"), [(12 / 200, 6.0), (15 / 200, 6.75), (12 / 240, 5.5)])
+def test_ten_iterations_of_the_thesis_cost_what_they_should(low, cost):
+    searcher = make_searcher("ensemble-bo-thesis", toy_space(5, 5), GOAL, fidelities=(low, 1.0), **QUICK)
+    found = [f for _, f in asked(searcher, 53)]
+    assert found == [low] * 50 + [1.0] * 3
+    assert sum(found) == pytest.approx(cost)
+
+
+@pytest.mark.parametrize("name", ["ensemble-bo", "ensemble-bo-thesis"])
+def test_nothing_is_asked_for_twice_at_a_fidelity_but_may_be_at_another(name):
+    options = QUICK if name == "ensemble-bo-thesis" else {"trees": 10}
+    searcher = make_searcher(name, toy_space(4, 4), GOAL, fidelities=(0.1, 1.0), **options)
+    found = asked(searcher, 120, worthless=(3, 30, 70))
+    assert max(Counter(found).values()) == 1
+    short, full = ({a for a, f in found if (f == 1) == which} for which in (False, True))
+    assert short & full
+    assert set(searcher.known) == full
+
+
+@pytest.mark.parametrize("acquisition", ACQUISITIONS)
+def test_every_acquisition_finds_good_ones_soon(acquisition):
+    searcher = make_searcher("ensemble-bo", toy_space(4, 4), GOAL, acquisition=acquisition, trees=20)
+    best = max(additive(a).metrics["score"] for a, _ in asked(searcher, 40))
+    assert best >= 27  # of 30; 40 random ones reach 24 on average
+
+
+class Clue:
+    names = ("clue", "noise")
+
+    def __init__(self, way=1.0):
+        self.way = way
+        self.asked = 0
+
+    def __call__(self, architectures):
+        self.asked += len(architectures)
+        values = [self.way * additive(a).metrics["score"] for a in architectures]
+        return np.stack([values, np.arange(len(values)) % 5], axis=1)
+
+
+def test_a_clue_helps_whichever_way_it_points_and_few_are_looked_at():
+    for way in (1.0, -1.0):
+        clues = Clue(way)
+        searcher = make_searcher("ensemble-bo", toy_space(6, 4), GOAL, clues=clues, profiled=200, trees=20)
+        assert max(additive(a).metrics["score"] for a, _ in asked(searcher, 30)) >= 57  # of 63
+        assert clues.asked <= 200
+
+
+def test_a_pretrained_trunk_is_another_one():
+    plain, pretrained, one_by_one = (
+        make_searcher("ensemble-bo-thesis", toy_space(), GOAL, clues=clues, pretraining=how, batch=4, **QUICK)
+        for clues, how in ((None, "simultaneous"), (Clue(), "simultaneous"), (Clue(), "sequential"))
+    )
+    found = [tuple(a for a, _ in asked(s, 16)) for s in (plain, pretrained, one_by_one)]
+    assert len(set(found)) == 3
+    assert [f[:1] for f in found] == [found[0][:1]] * 3
+
+
+def test_spaces_of_every_kind_and_several_objectives():
+    space = Space(
+        {"kind": Choice("a", "b"), "width": Integer(1, 64), "rate": Real(1e-4, 1.0, log=True), "depth": Choice(1, 2, 3, when={"kind": "b"})}
+    )  # fmt: skip
+    goal = Goal((Objective("x", "maximize"), Objective("y", "minimize")))
+    searcher = make_searcher("ensemble-bo", space, goal, trees=10)
+    seen = []
+    for _ in range(25):
+        (architecture,) = searcher.ask(1)
+        value = {"x": float(architecture["width"]), "y": float(architecture["rate"])}
+        searcher.tell(architecture, Evaluation(value))
+        seen.append(architecture)
+    assert len(set(seen)) == 25
+    assert all(a in space for a in seen)
+
+
+def test_a_run_in_the_arena_spends_its_budget_at_both_fidelities():
+    space = Space({f"x{i}": Choice(0, 1, 2, 3, 4) for i in range(3)})
+    codes = space.codes(list(space.enumerate()))
+    accuracy = (60 + codes @ [4.0, 2.0, 1.0])[:, None, None]
+    columns = (Column("d", "accuracy", "maximize", np.concatenate([accuracy - 5, accuracy], axis=1), (1, 10)),)
+    table = Table("toy", space, codes, columns)
+    signal = read_signal(table, "d", "accuracy")
+    problem = Problem(table, "d", (signal,), signal, fidelities=(0.1, 1.0))
+    done = run(problem, Entry("e", "ensemble-bo", {"trees": 10}), 20, 0)
+    assert done.short > 20
+    assert done.costs[-1] <= 20
+    assert done.short * 0.1 + len(done.rows) == pytest.approx(20, abs=2)
+    assert accuracy[done.rows].max() == 88
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ensemble-bo", {"trees": 0}, "trees must be at least 1"),
+        ("ensemble-bo", {"acquisition": "eii"}, "did you mean ei"),
+        ("ensemble-bo", {"low": 2}, "low a share"),
+        ("ensemble-bo-thesis", {"q": 0}, "q must be at least 1"),
+        ("ensemble-bo-thesis", {"pretraining": "all"}, "unknown pretraining"),
+        ("ensemble-bo-thesis", {"lr": 0}, "lr must be above 0"),
+    ],
+)
+def test_impossible_options_are_refused(name, options, message):
+    with pytest.raises(SettingsError, match=message):
+        make_searcher(name, toy_space(), GOAL, **options)
