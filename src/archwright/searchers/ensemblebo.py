@@ -21,6 +21,7 @@ FULL = 1.0
 FEWEST = 6
 ENUMERATED = 20_000
 LEADERS = 10
+AUTO = "auto"
 
 
 class EnsembleBO(Searcher):
@@ -53,7 +54,8 @@ class EnsembleBO(Searcher):
         low: which fidelity short trainings have: the one nearest to this share of a full one.
         profiled: architectures whose clues are looked at, at most.
         trees: of each forest.
-        acquisition: ``ei``, ``pi``, ``ucb``, ``ts`` or ``mean``.
+        acquisition: ``mean``, ``ei``, ``pi``, ``ucb`` or ``ts``. By default (``auto``) the mean with fidelities, where a batch of
+            short trainings explores and the second forest has few values to be sure of, and expected improvement without.
         fidelities: what an evaluation may have, ascending, the last is 1.
         clues: of architectures, or ``None``.
 
@@ -79,7 +81,7 @@ class EnsembleBO(Searcher):
         low: float = 0.06,
         profiled: int = 1000,
         trees: int = 100,
-        acquisition: str = "ei",
+        acquisition: str = "auto",
         fidelities: Sequence[float] = (FULL,),
         clues: Clues | None = None,
     ) -> None:
@@ -94,17 +96,20 @@ class EnsembleBO(Searcher):
                 raise SettingsError(f"{name} must be at least 1, not {value}")
         if profiled < 2 or not 0 < low <= 1:
             raise SettingsError(f"profiled must be at least 2 and low a share, not {profiled} and {low}")
-        if acquisition not in ACQUISITIONS:
-            raise SettingsError(unknown("acquisition", acquisition, ACQUISITIONS))
+        if acquisition not in (AUTO, *ACQUISITIONS):
+            raise SettingsError(unknown("acquisition", acquisition, (AUTO, *ACQUISITIONS)))
         self.initial, self.low_batch, self.high_batch = initial, low_batch, high_batch
-        self.profiled, self.trees, self.acquisition, self.clues = profiled, trees, acquisition, clues
+        self.profiled, self.trees, self.clues = profiled, trees, clues
         short = [f for f in fidelities if f < FULL]
         self.low = min(short, key=lambda f: abs(np.log(f / low))) if short else FULL
+        batches = "mean" if self.low < FULL else "ei"
+        self.acquisition = batches if acquisition == AUTO else acquisition
         self.told: dict[float, dict[Architecture, Worth]] = {self.low: {}, FULL: {}}
         self._queue: deque[tuple[Architecture, float]] = deque()
         self._fidelity = FULL
         self._low_is_next = False
         self._whole: list[Architecture] | None = None
+        self._rows: tuple[dict[Architecture, int], Matrix] | None = None
         self._clue_model: _ClueModel | None = None
         self._fits = 0
 
@@ -214,7 +219,15 @@ class EnsembleBO(Searcher):
         return np.ones(1) if count == 1 else self.rng.dirichlet(np.ones(count))
 
     def _describe(self, architectures: list[Architecture]) -> Matrix:
-        """``n x features``: one-hot and clues."""
+        """``n x features``: one-hot and clues; those of an enumerated space are worked out once."""
+        if self._whole is None:
+            return self._features(architectures)
+        if self._rows is None:
+            self._rows = dict(zip(self._whole, range(len(self._whole)))), self._features(self._whole)
+        places, features = self._rows
+        return features[[places[a] for a in architectures]]
+
+    def _features(self, architectures: list[Architecture]) -> Matrix:
         encoded = self.space.encode(architectures, "one_hot")
         if self.clues is None:
             return encoded
