@@ -117,8 +117,11 @@ def test_scores_join_a_table(digits):
 
 
 def test_a_table_without_networks_or_architectures_is_refused(digits):
-    with pytest.raises(TableError, match="names no family"):
-        score_table(table(None), "digits", digits, ["nwot"])
+    for missing in (None, {"name": "mine", "options": {}}):
+        with pytest.raises(TableError, match="names no family"):
+            score_table(table(missing), "digits", digits, ["nwot"])
+    with pytest.raises(TableError, match="is not that of the table"):
+        score_table(table(), "digits", digits, ["nwot"], family="mlp")
     with pytest.raises(TableError, match="has 6 architectures"):
         score_table(table(), "digits", digits, ["nwot"], sample=7)
 
@@ -128,3 +131,15 @@ def test_failed_scores_count_below_all_others(digits, monkeypatch):
         many, "score_many", lambda *_, **__: [{"scores": {"nwot": math.nan}, "seconds": {}}] * len(DRAWN)
     )
     assert (score_table(table(), "digits", digits, ["nwot"]).column("digits", "nwot").at() == -np.inf).all()
+
+
+def test_a_file_of_the_users_builds_the_networks_of_a_table_made_of_it(digits, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from archwright.families import get_family\nfamily = get_family('nasbench201', channels=2, cells=1)\n"
+        "space = family.space\nbuild = family.build\n"
+    )
+    made = score_table(
+        table({"name": "mine", "options": {}}), "digits", digits, ["l2_norm"], family=file, batch=8, device="cpu"
+    )
+    assert made.column("digits", "l2_norm").at()[0] == scored(digits)[0]["scores"]["l2_norm"]

@@ -119,6 +119,13 @@ def correlate(
     limit: Annotated[
         int | None, typer.Option(help="With --data: use only so many training images.", show_default=False)
     ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: what builds the networks, where the table does not say: a file of yours.",
+            show_default=False,
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="With --data: an option of the table's family, NAME=VALUE.", show_default=False),
@@ -140,7 +147,7 @@ def correlate(
     where = found_table.dataset(dataset)
     if data is not None:
         found_table, proxies = _computed(found_table, where, proxies, data, limit, out, json, sample=sample, batch=batch,
-                                         seed=seed, workers=workers, options=common.pairs(setting or [], "--set"))  # fmt: skip
+                                         seed=seed, workers=workers, family=family, options=common.pairs(setting or [], "--set"))  # fmt: skip
     names = split_names(proxies) if proxies else default_names(found_table, where)
     with common.counting(len(names), "proxies", quiet=json) as advance:
         found = correlate(

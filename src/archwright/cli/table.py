@@ -13,6 +13,12 @@ from archwright.errors import SettingsError, TableError
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="An option of the family, NAME=VALUE; repeat it.", show_default=False)
 ]
+FamilyFile = Annotated[
+    str | None,
+    typer.Option(
+        "--family", help="What builds the networks, where the table does not say: a file of yours.", show_default=False
+    ),
+]
 app = typer.Typer(help="Benchmark tables: import them, look into them.", no_args_is_help=True)
 
 
@@ -172,6 +178,7 @@ def score(
     ],
     proxies: Annotated[str, typer.Option(help="Names with commas between (archwright list proxies).")],
     dataset: common.DatasetName = None,
+    family: FamilyFile = None,
     setting: Settings = None,
     sample: Annotated[
         int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
@@ -198,10 +205,20 @@ def score(
     names = [n.strip() for n in proxies.split(",") if n.strip()]
     with common.counting(0, "networks", quiet=json) as advance:
         made = score_table(
-            found, found.dataset(dataset), load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed,
-            options=common.pairs(setting or [], "--set"), workers=workers, device=device, path=file.with_name(file.name + ".scores.jsonl"),
+            found,
+            found.dataset(dataset),
+            load_data(data, limit=limit),
+            names,
+            sample=sample,
+            options=common.pairs(setting or [], "--set"),
+            family=family,
+            batch=batch,
+            seed=seed,
+            workers=workers,
+            device=device,
+            path=file.with_name(file.name + ".scores.jsonl"),
             on_done=lambda done, total: advance("", done, total),
-        )  # fmt: skip
+        )
     _print({**made.describe(), "file": str(made.save(file))}, json)
 
 

@@ -21,7 +21,7 @@ from archwright.evaluate.attempt import explain
 from archwright.evaluate.devices import derived_seed
 from archwright.evaluate.untrained import examples
 from archwright.evaluation import Evaluation
-from archwright.families import Family, get_family
+from archwright.families import CATALOGUE, Family, get_family
 from archwright.proxies.catalogue import PROXIES
 from archwright.proxies.scoring import score
 from archwright.space import Architecture
@@ -148,6 +148,7 @@ def score_table(
     *,
     sample: int | None = None,
     options: Mapping[str, Any] | None = None,
+    family: str | Path | None = None,
     **how: Any,
 ) -> Table:
     """The table with scores computed now as further columns, and seconds beside them.
@@ -159,21 +160,20 @@ def score_table(
         names: of proxies. A column takes the name of its proxy, after ``computed_`` where that is taken.
         sample: so many of the architectures, drawn at random, the others get NaN; all by default.
         options: of the family, over those that the table says.
+        family: name or file of another one with the same space, such as the file of yours that the table was made of.
         how: further arguments of :func:`score_many`. Its ``seed`` draws the sample too.
 
     Raises:
-        TableError: the table has no family of the catalogue, or fewer architectures than ``sample``.
+        TableError: the table has no family of the catalogue and none is given, one of another space, or fewer architectures than ``sample``.
         SettingsError: see :func:`score_many`.
     """
-    if table.family is None:
-        raise TableError(f"table {table.name} names no family that builds its networks; scores cannot be computed")
     if sample is not None and not 1 <= sample <= len(table):
         raise TableError(f"a sample of {sample} is not possible; table {table.name} has {len(table)} architectures")
-    family = get_family(table.family["name"], **{**table.family.get("options", {}), **(options or {})})
+    builder = _family_of(table, options or {}, family)
     rows = np.arange(len(table))
     if sample is not None:
         rows = np.sort(np.random.default_rng(how.get("seed", 0)).choice(rows, sample, replace=False))
-    found = score_many(family, data, [table.architecture(int(row)) for row in rows], names, **how)
+    found = score_many(builder, data, [table.architecture(int(row)) for row in rows], names, **how)
     columns = []
     for name in names:
         own = COMPUTED + name if name in table.metrics(dataset) else name
@@ -191,6 +191,20 @@ def score_table(
     return Table(
         table.name, table.space, table.codes, table.columns + tuple(columns), table.family, {**table.provenance, **said}
     )
+
+
+def _family_of(table: Table, options: Mapping[str, Any], given: str | Path | None) -> Family:
+    if given is not None:
+        family = get_family(given, **options)
+        if family.space.to_json() != table.space.to_json():
+            raise TableError(f"the space of {given} is not that of the table {table.name}")
+        return family
+    name = "" if table.family is None else str(table.family["name"])
+    if table.family is None or name not in CATALOGUE:
+        raise TableError(
+            f"table {table.name} names no family of the catalogue that builds its networks ({name or 'none'}); give yours with --family"
+        )
+    return get_family(name, **{**table.family.get("options", {}), **options})
 
 
 def _spread(rows: np.ndarray, values: Sequence[float], table: Table) -> np.ndarray:
