@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+
+from archwright.data import load_data
 
 from archwright.errors import SettingsError
 from archwright.proxies.combining import Hybrid, combine, normalise
 from archwright.proxies.comparing import correlate, read_target, target_values
 from archwright.proxies.grid import Grid, direct, first_for_all
+from archwright.proxies.many import score_table
 from archwright.proxies.naming import values_of
 from archwright.proxies.published import grids, tables
 from archwright.tables import Table, find_table
@@ -287,3 +291,26 @@ def test_the_whole_grid(shared_data, table):
             assert grid.at(*at, which) == pytest.approx(best, abs=2e-5)
             assert grid.at(0.5, 1.5, which) > best - 0.002
     assert first_for_all(list(found.values())) == (0.5, 1.5)
+
+
+@pytest.mark.slow
+def test_our_scores_of_the_same_cells_rank_them_as_the_published_ones(table, shared_data):
+    """Real CIFAR-10 images, batch 64, default initialisation; dead operations run, as the published scores count them."""
+    files = sorted((shared_data / "cifar10-lossless-4k").glob("batch-*.npz"))
+    if not files:
+        pytest.skip("no CIFAR-10 images here")
+    parts = [np.load(file) for file in files]
+    data = load_data((np.concatenate([p["images"] for p in parts]), np.concatenate([p["labels"] for p in parts])))
+    names = ["nwot", "logsynflow", "synflow", "zen", "snip", "grad_norm", "fisher", "l2_norm", "jacov"]
+    scored = score_table(table, "cifar10", data, names, sample=80, options={"run_dead": True}, seed=7, device="cpu")
+    published = {"nwot": ("naswot", "cifar10"), "zen": ("zen", "cifar10"), "logsynflow": ("logsynflow", "cifar100")}
+    published |= {
+        name: (f"suite_{name}", "cifar10") for name in ("synflow", "snip", "grad_norm", "fisher", "l2_norm", "jacov")
+    }
+    least = {"nwot": 0.99, "zen": 0.99, "logsynflow": 0.99, "synflow": 0.98, "l2_norm": 0.85, "jacov": 0.85}
+    for name, (column, dataset) in published.items():
+        ours = scored.column("cifar10", f"computed_{name}" if name in table.metrics("cifar10") else name).at()
+        theirs = table.column(dataset, column).at()
+        both = ~np.isnan(ours) & ~np.isnan(theirs)
+        assert both.sum() > 30
+        assert spearmanr(ours[both], theirs[both]).statistic > least.get(name, 0.95), name
