@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import spearmanr
 
 from archwright.data import load_data
-
 from archwright.errors import SettingsError
 from archwright.proxies.combining import Hybrid, combine, normalise
 from archwright.proxies.comparing import correlate, read_target, target_values
