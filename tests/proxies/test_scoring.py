@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from archwright.errors import SettingsError
 from archwright.families import get_family
-from archwright.families.nasbench201 import OPERATIONS
+from archwright.families.nasbench201 import CELL, OPERATIONS
 from archwright.proxies import PROXIES, score
 from archwright.space import Architecture
 
@@ -430,3 +430,26 @@ def test_dario_scores_the_parameters_after_a_step():
     assert found["l2"] == pytest.approx(float(moved.norm()))
     assert found["param_variance"] == pytest.approx(float(moved.var()))
     assert found["l0_l1"] == pytest.approx(found["l0"] + 9.718490934371948 * found["l1"])
+
+
+def test_synflow_is_zero_for_exactly_the_341_cells_without_a_live_path():
+    family = get_family("nasbench201", channels=1, cells=1, stages=1)
+    every = list(family.space.enumerate())
+    dead = [a for a in every if not CELL.genotype(a).live_edges()]
+    assert (len(every), len(dead)) == (15_625, 341)
+    live = [every[i] for i in np.random.default_rng(0).integers(len(every), size=100)]
+    for architecture in [*dead[::4], *(a for a in live if a not in dead)]:
+        network = family.build(architecture, (1, 4, 4), 2)
+        found = score(network, None, ["synflow", "logsynflow", "synflow_raw"], input_shape=(1, 4, 4)).values
+        assert [v == 0 for v in found.values()] == [architecture in dead] * 3
+        assert 0 <= found["logsynflow"] <= found["synflow_raw"]
+
+
+@pytest.mark.parametrize("convolutions", [0, 2, 6])
+def test_l2_norm_of_default_weights_is_known(convolutions):
+    edges = [*["nor_conv_3x3"] * convolutions, *["skip_connect"] * (6 - convolutions)]
+    family = get_family("nasbench201")
+    torch.manual_seed(0)
+    network = family.build(Architecture(dict(zip(family.space.names, edges))), (3, 32, 32), 10)
+    value = score(network, None, ["l2_norm"], input_shape=(3, 32, 32)).values["l2_norm"]
+    assert value == pytest.approx(50.97 * convolutions + 25.94 + math.sqrt(10 / 3), rel=0.01)
