@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from archwright.cli import arena, export, hardware, listing, predict, profile, proxies, report, reproduce, search, table
+from archwright.cli import (
+    arena,
+    export,
+    failures,
+    hardware,
+    listing,
+    predict,
+    profile,
+    proxies,
+    report,
+    reproduce,
+    search,
+    table,
+)
 
 app = typer.Typer(
     name="archwright",
@@ -19,6 +32,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
+app.command("failures")(failures.failures)
 app.command("arena")(arena.arena)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(table.app, name="table")

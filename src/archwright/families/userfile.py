@@ -29,7 +29,7 @@ def family_from_file(path: str | Path) -> Family:
     file = Path(path)
     if not file.is_file():
         raise FamilyError(f"there is no file {file}")
-    module = _import(file)
+    module = import_file(file)
     space, build = _wanted(module, file, "space"), _wanted(module, file, "build")
     if isinstance(space, Mapping):
         try:
@@ -88,11 +88,16 @@ def adapted(build: Callable[..., Any], where: str) -> Callable[..., Any]:
     return build_with_fewer
 
 
-def _import(file: Path) -> ModuleType:
+def import_file(file: Path) -> ModuleType:
+    """The module of a user's file, imported anew; its functions can be sent to worker processes.
+
+    Raises:
+        FamilyError: it breaks while it is imported.
+    """
     name = f"archwright_user_{file.stem}_{hashlib.blake2b(str(file.resolve()).encode(), digest_size=4).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise FamilyError(f"{file} is not a Python file; name a .py file with space and build")
+        raise FamilyError(f"{file} is not a Python file; name a .py file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     folder = str(file.resolve().parent)
