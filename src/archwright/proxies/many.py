@@ -35,8 +35,11 @@ Row = dict[str, Any]
 
 
 @dataclass
-class _Scoring:
-    """An evaluator whose metrics are scores, ``seconds NAME`` beside them; reasons are JSON."""
+class Scoring:
+    """An evaluator whose metrics are scores, ``seconds NAME`` beside them; reasons are JSON.
+
+    All networks are scored on the same ``batch`` training examples, from initial weights of the same ``seed``.
+    """
 
     networks: NetworkEvaluator
     names: tuple[str, ...]
@@ -118,21 +121,18 @@ def score_many(
         raise SettingsError(f"workers must be 0 or more, not {workers}")
     networks = NetworkEvaluator(family, data, device=device)
     keys = [family.key(a) for a in architectures]
-    header = {
-        "format": "archwright-scores", "version": 1, "family": family.name, "options": dict(family.options),
-        "data": data.fingerprint, "proxies": list(names), "batch": batch, "seed": seed,
-    }  # fmt: skip
-    log = _Log(None if path is None else Path(path), header)
+    header = header_of(networks, names, batch, seed)
+    log = ScoreLog(None if path is None else Path(path), header)
     wanted = {key: a for key, a in zip(keys, architectures) if key not in log.rows}
     total = len(set(keys))
     if wanted:
-        evaluator = _Scoring(networks, tuple(names), batch, seed)
+        evaluator = Scoring(networks, tuple(names), batch, seed)
         made: Executor = (
             Processes(evaluator, workers, threads=threads, time_limit=time_limit) if workers else InProcess(evaluator)
         )
         try:
             for key, evaluation in _scored(made, wanted):
-                log.add(key, _row(wanted[key], evaluation, names))
+                log.add(key, row_of(wanted[key], evaluation, names))
                 if on_done is not None:
                     on_done(total - len(wanted.keys() - log.rows.keys()), total)
         finally:
@@ -226,7 +226,17 @@ def _scored(executor: Executor, wanted: Mapping[str, Architecture]) -> Iterable[
             yield running.pop(future), future.result().evaluation
 
 
-def _row(architecture: Architecture, evaluation: Evaluation, names: Sequence[str]) -> Row:
+def header_of(networks: NetworkEvaluator, names: Sequence[str], batch: int, seed: int) -> dict[str, Any]:
+    """What scores depend on, for the first line of a :class:`ScoreLog`."""
+    return {
+        "format": "archwright-scores", "version": 1, "family": networks.family.name,
+        "options": dict(networks.family.options), "data": networks.data.fingerprint, "proxies": list(names),
+        "batch": batch, "seed": seed,
+    }  # fmt: skip
+
+
+def row_of(architecture: Architecture, evaluation: Evaluation, names: Sequence[str]) -> Row:
+    """What :class:`Scoring` found, as :func:`score_many` gives it."""
     if evaluation.status != "ok":
         scores: dict[str, float] = dict.fromkeys(names, math.nan)
         return {
@@ -244,8 +254,8 @@ def _row(architecture: Architecture, evaluation: Evaluation, names: Sequence[str
     }
 
 
-class _Log:
-    """The file of scores.
+class ScoreLog:
+    """Scores by an architecture's key, kept in a file as they come; without a path in memory only.
 
     Raises:
         SettingsError: it holds scores of something else.
@@ -253,13 +263,12 @@ class _Log:
 
     def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
         self.path = path
+        self.header = header
         self.rows: dict[str, Row] = {}
         if path is None:
             return
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         if not lines:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(header) + "\n", encoding="utf-8")
             return
         self._check(lines[0], header)
         for line in lines[1:]:
@@ -292,5 +301,8 @@ class _Log:
         self.rows[key] = row
         if self.path is not None:
             scores = {n: None if math.isnan(v) else v for n, v in row["scores"].items()}
+            if not self.path.is_file():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.write_text(json.dumps(self.header) + "\n", encoding="utf-8")
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": key, **row, "scores": scores}) + "\n")
