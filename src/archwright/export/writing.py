@@ -22,6 +22,7 @@ from archwright.data import Data
 from archwright.errors import ArchwrightError, MissingDependencyError, StudyError, require
 from archwright.export.card import model_card
 from archwright.export.model import Model
+from archwright.export.neighbours import copy_with_neighbours
 from archwright.families import Family, family_spec
 from archwright.space import Architecture
 from archwright.study.record import write_json
@@ -76,7 +77,7 @@ def export_model(
     try:
         save_model(network, str(temporary / "model.safetensors"))
         if family.source is not None:
-            shutil.copyfile(family.source, temporary / "family.py")
+            copy_with_neighbours(Path(family.source), temporary / "family.py")
         write_json(temporary / "architecture.json", _description(model, family, data, metrics))
         outcome = export_onnx(model, temporary / "model.onnx") if onnx else "not asked for"
         (temporary / "README.md").write_text(model_card(model, family, data, metrics, settings, outcome))
