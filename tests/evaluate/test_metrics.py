@@ -15,6 +15,7 @@ from archwright.evaluate.metrics import (
     check_metrics,
     confidence_interval,
     confidence_intervals,
+    f_beta,
     natural_direction,
     score,
     wilson,
@@ -37,6 +38,7 @@ def by_scikit_learn(logits, targets):
     classes = logits.shape[1]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     answers = logits.argmax(axis=1)
+    columns = [(c, probabilities[:, c].round(12)) for c in range(classes)][classes == 2 :]
     area = (
         reference.roc_auc_score(targets, logits[:, 1] - logits[:, 0])
         if classes == 2
@@ -48,7 +50,18 @@ def by_scikit_learn(logits, targets):
         "balanced_accuracy": reference.balanced_accuracy_score(targets, answers),
         "auc": area,
         "f1": reference.f1_score(targets, answers, average="macro"),
+        "f_beta": np.mean([best_f_beta(p, targets == c) for c, p in columns]),
     }
+
+
+def best_f_beta(scores, truth):
+    """By trying every threshold, in precision and recall."""
+    found = []
+    for threshold in np.unique(scores):
+        hits = (truth & (scores >= threshold)).sum()
+        precision, recall = hits / (scores >= threshold).sum(), hits / truth.sum()
+        found.append(1.001 * precision * recall / (0.001 * precision + recall) if hits else 0.0)
+    return max(found)
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,6 +82,25 @@ def test_scores_known_by_hand():
     assert found["loss"] == pytest.approx(
         (2 * math.log1p(math.exp(-2)) + math.log1p(math.exp(1)) + math.log1p(math.exp(-3))) / 4
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "positives", "false", "expected"),
+    [(90, 180, 10, 0.899281), (1, 100, 0, 0.91), (1, 10_000, 0, 0.091), (5, 5, 0, 1.0)],
+)
+def test_f_beta_known_by_hand(found, positives, false, expected):
+    """Precision and recall at the best threshold: 0.9 and 0.5, 1 and 0.01, 1 and 0.0001, 1 and 1.
+
+    The other positives score below twenty times as many negatives, so that no lower threshold does better.
+    """
+    high = np.concatenate([np.ones(found), np.zeros(false)])
+    low = np.concatenate([np.zeros(20 * positives if positives > found else 10), np.ones(positives - found)])
+    scores = np.concatenate([np.full(len(high), 2.0), np.full(len(low) - positives + found, -1.0)])
+    scores = np.concatenate([scores, np.full(positives - found, -2.0)])
+    targets = np.concatenate([high, low]).astype(int)
+    logits = np.stack([np.zeros(len(scores)), scores], axis=1)
+    assert f_beta(logits, targets) == pytest.approx(expected, abs=1e-6)
+    assert f_beta(logits, targets) >= reference.fbeta_score(targets, scores >= 0, beta=0.001**0.5) - 1e-12
 
 
 def test_auc_is_undefined_when_a_class_is_missing():

@@ -56,7 +56,7 @@ class TestContractWithRepeats(TestContract):
 def test_an_evaluation_has_validation_metrics_and_the_cheap_costs(make):
     evaluation = make()(GOOD)
     assert set(evaluation.metrics) == {
-        "params", "macs", "loss", "accuracy", "balanced_accuracy", "auc", "f1", "seconds",
+        "params", "macs", "loss", "accuracy", "balanced_accuracy", "auc", "f1", "f_beta", "seconds",
     }  # fmt: skip
     assert evaluation.metrics["params"] == 4 * 10 + 8 + 65 * 4
     assert evaluation.metrics["macs"] == 9 * 4 * 64 + 64 * 4

@@ -55,7 +55,7 @@ def test_training_learns_and_keeps_its_whole_curve(data):
     assert outcome.reason == ""
     assert outcome.metrics["accuracy"] > 0.9
     assert [point["epoch"] for point in outcome.curve] == [1, 2, 3, 4, 5]
-    wanted = {"epoch", "train_loss", "lr", "seconds", "loss", "accuracy", "balanced_accuracy", "auc", "f1"}
+    wanted = {"epoch", "train_loss", "lr", "seconds", "loss", "accuracy", "balanced_accuracy", "auc", "f1", "f_beta"}
     assert all(set(point) == wanted for point in outcome.curve)
     assert outcome.curve[-1]["train_loss"] < outcome.curve[0]["train_loss"]
     seconds = [point["seconds"] for point in outcome.curve]

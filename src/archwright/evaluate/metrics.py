@@ -49,6 +49,12 @@ METRICS: dict[str, Metric] = {
             "auc", "maximize", "area under the ROC curve; several classes: mean of one against the rest", "training"
         ),
         Metric("f1", "maximize", "F1 score, unweighted mean over classes", "training"),
+        Metric(
+            "f_beta",
+            "maximize",
+            "largest F score over thresholds, beta^2 = 0.001; several classes: mean of one against the rest",
+            "training",
+        ),
         Metric("loss", "minimize", "cross-entropy, nats per example", "training"),
         Metric("seconds", "minimize", "time of the training, s", "training"),
         Metric("params", "minimize", "parameters, frozen ones included", "network"),
@@ -63,8 +69,11 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-PREDICTIVE = ("loss", "accuracy", "balanced_accuracy", "auc", "f1")
+PREDICTIVE = ("loss", "accuracy", "balanced_accuracy", "auc", "f1", "f_beta")
 """The metrics that :func:`score` gives, in this order."""
+
+BETA_SQUARED = 1e-3
+"""Of ``f_beta``: precision counts nearly alone, as where positives are far rarer in use than in the data."""
 
 
 def natural_direction(name: str) -> Direction:
@@ -97,6 +106,7 @@ def score(logits: Floats, targets: Ints) -> dict[str, float]:
         "balanced_accuracy": float(_balanced_accuracy(counts)),
         "auc": auc(logits, targets),
         "f1": float(_f1(counts)),
+        "f_beta": f_beta(logits, targets),
     }
 
 
@@ -119,6 +129,18 @@ def auc(logits: Floats, targets: Ints) -> float:
     return float(np.mean(areas))
 
 
+def f_beta(logits: Floats, targets: Ints, beta_squared: float = BETA_SQUARED) -> float:
+    """Largest F score over all thresholds between the scores (Metcalf et al. 2019, the strong-lens challenge).
+
+    ``(1 + b) P R / (b P + R)`` with precision P, recall R and ``b`` = ``beta_squared``; 0 where both are 0. Classes,
+    scores and NaN as in :func:`auc`.
+    """
+    if absent_classes(targets, logits.shape[1]) or not np.isfinite(logits).all():
+        return float("nan")
+    best = [_weighted_f_beta(*column, beta_squared=beta_squared)[0] for column in _one_against_rest(logits, targets)]
+    return float(np.mean(best))
+
+
 def absent_classes(targets: Ints, classes: int) -> list[int]:
     """Classes without an example, for which AUC is undefined."""
     return [int(c) for c in np.flatnonzero(np.bincount(targets, minlength=classes) == 0)]
@@ -135,7 +157,7 @@ def confidence_intervals(
     rng = np.random.default_rng(seed)
     counts = _resampled_confusion(confusion(logits, targets), rng, resamples)
     drawn = {"balanced_accuracy": _balanced_accuracy(counts), "f1": _f1(counts)}
-    drawn |= _resampled_areas_and_losses(logits, targets, rng, resamples)
+    drawn |= _resampled_by_weights(logits, targets, rng, resamples)
     found = {"accuracy": wilson(int((logits.argmax(axis=1) == targets).sum()), len(targets), level)}
     for name, values in drawn.items():
         low, high = np.percentile(values, tails)
@@ -220,6 +242,23 @@ def _weighted_area(scores: Floats, truth: NDArray[np.bool_], weights: Floats | N
     return area
 
 
+def _weighted_f_beta(
+    scores: Floats, truth: NDArray[np.bool_], weights: Floats | None = None, beta_squared: float = BETA_SQUARED
+) -> Floats:
+    """Largest F score under each row of ``weights`` (``m x n``; all ones by default); equal scores stay together.
+
+    In counts: ``(1 + b) TP / (b positives + predicted)``.
+    """
+    weights = np.ones((1, len(scores))) if weights is None else weights
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.diff(-scores[order], prepend=-np.inf) > 0)
+    hits = np.cumsum(np.add.reduceat(weights[:, order] * truth[order], starts, axis=1), axis=1)
+    predicted = np.cumsum(np.add.reduceat(weights[:, order], starts, axis=1), axis=1)
+    positives = hits[:, -1:]
+    best: Floats = ((1 + beta_squared) * hits / (beta_squared * positives + predicted)).max(axis=1)
+    return best
+
+
 def _resampled_confusion(counts: Ints, rng: np.random.Generator, resamples: int) -> Ints:
     """Confusion counts of resamples: within a class, predictions are a multinomial draw."""
     drawn = np.zeros((resamples, *counts.shape), dtype=np.int64)
@@ -229,22 +268,22 @@ def _resampled_confusion(counts: Ints, rng: np.random.Generator, resamples: int)
     return drawn
 
 
-def _resampled_areas_and_losses(
-    logits: Floats, targets: Ints, rng: np.random.Generator, resamples: int
-) -> dict[str, Floats]:
-    """AUC and loss of resamples, some at a time so that the weights (``m x n``) stay small."""
+def _resampled_by_weights(logits: Floats, targets: Ints, rng: np.random.Generator, resamples: int) -> dict[str, Floats]:
+    """AUC, loss and F_beta of resamples, some at a time so that the weights (``m x n``) stay small."""
     losses = _losses(logits, targets)
     defined = np.isfinite(logits).all() and not absent_classes(targets, logits.shape[1])
     step = max(1, min(resamples, 2_000_000 // len(targets)))
-    areas, means = [], []
+    areas, means, best = [], [], []
     for first in range(0, resamples, step):
         weights = _stratified_weights(targets, rng, min(step, resamples - first))
         means.append(weights @ losses / len(targets))
         if defined:
-            columns = [_weighted_area(s, t, weights) for s, t in _one_against_rest(logits, targets)]
-            areas.append(np.mean(columns, axis=0))
-    undefined = np.full(resamples, np.nan)
-    return {"auc": np.concatenate(areas) if defined else undefined, "loss": np.concatenate(means)}
+            columns = list(_one_against_rest(logits, targets))
+            areas.append(np.mean([_weighted_area(s, t, weights) for s, t in columns], axis=0))
+            best.append(np.mean([_weighted_f_beta(s, t, weights) for s, t in columns], axis=0))
+    undefined = [np.full(resamples, np.nan)]
+    drawn = {"auc": areas if defined else undefined, "loss": means, "f_beta": best if defined else undefined}
+    return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
 def _stratified_weights(targets: Ints, rng: np.random.Generator, resamples: int) -> Floats:

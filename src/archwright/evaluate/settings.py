@@ -17,7 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": ("cosine", "constant", "step"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "keep": ("last", "best"),
-    "monitor": ("loss", "accuracy", "balanced_accuracy", "auc", "f1"),
+    "monitor": ("loss", "accuracy", "balanced_accuracy", "auc", "f1", "f_beta"),
 }
 
 
