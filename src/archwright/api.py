@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluation import Bound, Goal, Objective
-from archwright.families import Family, family_from, family_spec, get_family
-from archwright.searchers import Clues, make_searcher, searcher_options
+from archwright.families import CATALOGUE, Family, family_from, family_spec, get_family
+from archwright.searchers import SEARCHERS, Clues, make_searcher, searcher_options
 from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation
 from archwright.study.evaluators import (
@@ -512,6 +512,7 @@ def refuse_other_settings(stored: Mapping[str, Any], asked: Mapping[str, Any], p
     Raises:
         StudyError: they differ in something that makes evaluations incomparable.
     """
+    stored = _with_new_options(stored)
     differing = []
     for name in sorted(set(stored) | set(asked)):
         if name not in LOOSE and stored.get(name) != asked.get(name):
@@ -521,6 +522,19 @@ def refuse_other_settings(stored: Mapping[str, Any], asked: Mapping[str, Any], p
         raise StudyError(
             f"the study {path} was made with other settings ({shown}); repeat them to continue it, or name another --study"
         )
+
+
+def _with_new_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings, options that searcher and family have got since then at their defaults."""
+    family, searcher = stored.get("family", {}), stored.get("searcher", {})
+    filled = dict(stored)
+    if searcher.get("name") in SEARCHERS:
+        defaults = jsonable(searcher_options(searcher["name"]))
+        filled["searcher"] = {**searcher, "options": {**defaults, **searcher.get("options", {})}}
+    if family.get("kind") == "catalogue" and family.get("name") in CATALOGUE:
+        defaults = jsonable(dict(CATALOGUE[family["name"]]().options))
+        filled["family"] = {**family, "options": {**defaults, **family.get("options", {})}}
+    return filled
 
 
 def _differences(name: str, before: Any, now: Any) -> list[str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import archwright as aw
-from archwright.errors import SettingsError
+from archwright.api import refuse_other_settings
+from archwright.errors import SettingsError, StudyError
 from archwright.evaluate import NetworkEvaluator
 from archwright.evaluate.clues import NetworkClues, check_clues
 from archwright.families import family_from, get_family
@@ -108,3 +109,19 @@ def test_clues_may_be_an_object_of_the_users_own():
 def test_clues_that_do_not_go_with_the_search_are_refused(data, tmp_path, more, message):
     with pytest.raises(SettingsError, match=message):
         search(data, tmp_path / "study", **more)
+
+
+def test_a_study_made_before_an_option_was_there_goes_on():
+    defaults = {"population": 10, "sample": 3, "offspring": 10, "pool": 100, "half_life": 100}
+    now = {
+        "searcher": {"name": "rea", "options": defaults},
+        "family": {"kind": "catalogue", "name": "nasbench201", "options": dict(get_family("nasbench201").options)},
+    }
+    before = {
+        "searcher": {"name": "rea", "options": {"population": 10, "sample": 3}},
+        "family": {**now["family"], "options": {"channels": 16, "cells": 5, "stages": 3}},
+    }
+    refuse_other_settings(before, now, None)
+    now["family"]["options"]["run_dead"] = True
+    with pytest.raises(StudyError, match="run_dead was False, now True"):
+        refuse_other_settings(before, now, None)
