@@ -65,14 +65,14 @@ def test_all_members_at_once_are_the_same_as_one_by_one():
     optimizers = [torch.optim.Adam(m.parameters(), lr=1e-2) for m in members]
     batches = [torch.stack([torch.randperm(40)[:16] for _ in range(3)]) for _ in range(5)]
     for part in batches:
-        ours = float(ensemble._step(x[part], y[part], [0, 1]))
+        ours = float(ensemble._step(x[part], y[part], [0, 1]).detach())
         theirs = 0.0
         for member, optimizer, rows in zip(members, optimizers, part):
             optimizer.zero_grad()
             loss = sum(functional.huber_loss(member(x[rows])[:, j], y[rows, j]) for j in range(2))
             loss.backward()
             optimizer.step()
-            theirs += float(loss)
+            theirs += float(loss.detach())
         assert ours == pytest.approx(theirs, rel=1e-5)
     assert torch.allclose(ensemble.predict(x)[2], members[2](x)[:, 0], atol=1e-4)
 

@@ -55,10 +55,10 @@ class RegularizedEvolution(Searcher):
         half_life: int = HALF_LIFE,
     ) -> None:
         super().__init__(space, goal, seed=seed)
-        if population < 1 or sample < 1 or offspring < 1:
-            raise SettingsError(
-                f"population, sample and offspring must be at least 1, not {population}, {sample} and {offspring}"
-            )
+        if population < 1 or sample < 1:
+            raise SettingsError(f"population and sample must be at least 1, not {population} and {sample}")
+        if offspring < 1:
+            raise SettingsError(f"offspring must be at least 1, not {offspring}")
         self.offspring = offspring
         self.guide = None if clues is None else Guide(space, clues, self.rng, pool=pool, half_life=half_life)
         self.population: deque[Architecture] = deque(maxlen=population)
