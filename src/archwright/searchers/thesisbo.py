@@ -208,9 +208,9 @@ class EnsembleBOThesis(Searcher):
     def _targets(self, level: int) -> Matrix:
         """Standardised values; what failed or broke a bound counts as the worst value seen."""
         worths = list(self.told[level].values())
-        sound = [w[1] for w in worths if w[0] == 0]
+        sound = [w[1] for w in worths if w[0] == 0 and np.isfinite(w[1])]
         worst = min(sound, default=0.0)
-        values = np.array([w[1] if w[0] == 0 else worst for w in worths])
+        values = np.array([w[1] if w[0] == 0 and np.isfinite(w[1]) else worst for w in worths])
         return np.asarray((values - values.mean()) / (values.std() or 1.0))
 
     def _encoded(self, architectures: list[Architecture]) -> Tensor:
@@ -235,7 +235,7 @@ class EnsembleBOThesis(Searcher):
             return DeepEnsemble(width, 1, members=self.members, seed=self.seed)
         drawn = list(dict.fromkeys(self.space.sample(self.rng, self.profiled)))
         clues = self.clues(drawn)
-        clues = np.where(np.isfinite(clues), clues, np.nanmin(np.where(np.isfinite(clues), clues, np.nan), axis=0))
+        clues = _filled(clues)
         targets = torch.from_numpy((clues - clues.mean(axis=0)) / np.maximum(clues.std(axis=0), 1e-12))
         count = targets.shape[1]
         made = DeepEnsemble(width, count, members=self.members, lr=PRETRAINING_LR, seed=self.seed)
@@ -247,6 +247,13 @@ class EnsembleBOThesis(Searcher):
                 epochs = max(1, self.pretraining_epochs // count)
                 made.fit(inputs, targets[:, head : head + 1], heads=[head], epochs=epochs)
         return made
+
+
+def _filled(clues: Matrix) -> Matrix:
+    """What could not be had is the least of what was; 0 where nothing was."""
+    known = np.isfinite(clues)
+    least = np.where(known, clues, np.inf).min(axis=0)
+    return np.where(known, clues, np.where(np.isfinite(least), least, 0.0))
 
 
 PRETRAININGS = ("simultaneous", "sequential", "none")

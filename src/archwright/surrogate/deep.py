@@ -66,7 +66,8 @@ class DeepEnsemble:
         self.heads = [
             [self._block(self.trunk_widths[-1], self.branch), self._linear(self.branch, 1)] for _ in range(heads)
         ]
-        self.optimizer = torch.optim.Adam(self._parameters(range(heads)), lr=lr)
+        fused = self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(self._parameters(range(heads)), lr=lr, fused=fused)
 
     @property
     def trunk_parameters(self) -> int:
