@@ -1,10 +1,21 @@
 """Operations and blocks that families are built from."""
 
+from archwright.layers.attention import (
+    AdditiveAttention,
+    OnPixels,
+    PreNorm,
+    SelfAttention,
+    SeparableAttention,
+    TokenMLP,
+    TransposedAttention,
+    ViTBlock,
+)
 from archwright.layers.blocks import (
     ConvNormAct,
     DilatedConv,
     DropPath,
     FactorizedReduce,
+    FusedMBConv,
     GlobalPoolHead,
     MBConv,
     ReLUConvBN,
@@ -14,18 +25,31 @@ from archwright.layers.blocks import (
     activation,
     set_drop_path,
 )
+from archwright.layers.mobileone import MobileOneBlock, MobileOneConv, fuse
 
 __all__ = [
+    "AdditiveAttention",
     "ConvNormAct",
     "DilatedConv",
     "DropPath",
     "FactorizedReduce",
+    "FusedMBConv",
     "GlobalPoolHead",
     "MBConv",
+    "MobileOneBlock",
+    "MobileOneConv",
+    "OnPixels",
+    "PreNorm",
     "ReLUConvBN",
     "ResidualBlock",
+    "SelfAttention",
+    "SeparableAttention",
     "SeparableConv",
     "SqueezeExcite",
+    "TokenMLP",
+    "TransposedAttention",
+    "ViTBlock",
     "activation",
+    "fuse",
     "set_drop_path",
 ]

@@ -179,6 +179,42 @@ class MBConv(nn.Module):
         return out
 
 
+class FusedMBConv(nn.Module):
+    """MBConv whose expansion and depthwise convolution are one full convolution (Tan and Le 2021).
+
+    A full convolution runs faster than a depthwise one where channels are few, at ``k^2 * expansion * c_in^2`` weights.
+
+    Args:
+        expansion: width of the middle, in units of ``c_in``; at 1 the convolution is the whole body.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        expansion: int = 4,
+        se: bool = False,
+        act: str = "silu",
+    ) -> None:
+        super().__init__()
+        middle = expansion * c_in if expansion > 1 else c_out
+        self.body = nn.Sequential(
+            ConvNormAct(c_in, middle, kernel, stride, act=act),
+            SqueezeExcite(middle) if se else nn.Identity(),
+            ConvNormAct(middle, c_out, 1, act="") if expansion > 1 else nn.Identity(),
+        )
+        self.residual = stride == 1 and c_in == c_out
+        self.drop = DropPath()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block."""
+        y = self.body(x)
+        out: Tensor = x + self.drop(y) if self.residual else y
+        return out
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions and a shortcut (He et al. 2016), the shortcut projected where shapes differ."""
 
