@@ -86,7 +86,8 @@ class Result:
         """
         from archwright.export import load
 
-        return load(self.record.path, build=self.record.family.build)
+        family = self.record.family
+        return load(self.record.path, build=lambda *of_what: family.deploy(family.build(*of_what)))
 
     def report(self, path: str | Path | None = None) -> list[Path]:
         """Write the report as one HTML file (by default ``report.html`` in the study's folder) and PNG figures."""

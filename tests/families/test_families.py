@@ -30,6 +30,7 @@ SMALL = {
     "nasbench101": {"channels": 4, "cells": 1},
     "darts": {"channels": 3, "cells": 3},
     "macro": {"cells": [1, 2], "width": 4, "head": 16},
+    "mobileone": {},
     "cnn": {},
     "mlp": {},
 }

@@ -89,9 +89,10 @@ def profile(
     with seeded(seed):
         network = made.build(chosen, shape, number)
     check_output(network, shape, number)
-    forecast = {} if predicted is None else {"predicted_latency_ms": predicted.predict(network)}
+    used = made.deploy(network)
+    forecast = {} if predicted is None else {"predicted_latency_ms": predicted.predict(used)}
     measured = forecast | profile_network(
-        network.to(where), shape, device=where, batch_size=batch, repeats=repeats, threads=threads
+        network, shape, device=where, batch_size=batch, repeats=repeats, threads=threads, deployed=used
     )
     answer = {
         "family": made.name,

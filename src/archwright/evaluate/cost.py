@@ -47,6 +47,7 @@ def profile_network(
     repeats: int = 30,
     threads: int | None = None,
     channels_last: bool = False,
+    deployed: nn.Module | None = None,
 ) -> dict[str, float]:
     """Costs of a network. It is left as it was, except that it stays on ``device``.
 
@@ -61,6 +62,8 @@ def profile_network(
         repeats: timed runs; the median counts.
         threads: CPU threads while timing; torch's current setting by default.
         channels_last: time convolutions in this memory format.
+        deployed: the network as it is used, where that is another one than the one that is trained: all but
+            ``trainable_params`` and ``training_memory_mb`` are its costs.
 
     Raises:
         SettingsError: unknown metric, or numbers that make no sense.
@@ -75,18 +78,21 @@ def profile_network(
         )
     where = resolve_device(device)
     network.to(where)
+    used = network if deployed is None else deployed.to(where)
     found: dict[str, float] = {}
-    with kept(network):
+    with kept(network), kept(used):
         network.eval()
-        found |= count_parameters(network)
+        used.eval()
+        found |= count_parameters(used)
+        found["trainable_params"] = count_parameters(network)["trainable_params"]
         if {"macs", "flops", "activation_mb"} & set(wanted):
-            found |= count_operations(network, input_shape)
+            found |= count_operations(used, input_shape)
         if "peak_memory_mb" in wanted:
-            found["peak_memory_mb"] = peak_memory(network, input_shape, batch_size) / 1e6
+            found["peak_memory_mb"] = peak_memory(used, input_shape, batch_size) / 1e6
         if "training_memory_mb" in wanted:
             found["training_memory_mb"] = training_memory(network, input_shape, batch_size) / 1e6
         if {"latency_ms", "throughput"} & set(wanted):
-            times = latencies(network, input_shape, batch_size, warmup, repeats, threads, channels_last)
+            times = latencies(used, input_shape, batch_size, warmup, repeats, threads, channels_last)
             found |= _summary(times, batch_size)
     names = [*wanted, *(["latency_spread_ms"] if "latency_ms" in wanted else [])]
     return {name: found[name] for name in names}

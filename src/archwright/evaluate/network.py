@@ -163,13 +163,14 @@ class NetworkEvaluator:
             return {}
 
     def costs(self, network: nn.Module) -> dict[str, float]:
-        """``params``, ``macs`` and every other metric of the goal that needs no training."""
+        """``params``, ``macs`` and every other metric of the goal that needs no training, of the network as it is deployed."""
+        used = self.family.deploy(network)
         wanted = [m for m in self.goal.metrics if METRICS[m].needs != "training" and m not in ALWAYS]
         for_training = [m for m in wanted if m == "training_memory_mb"]
         found: dict[str, float] = {}
         if self.latency is not None and "latency_ms" in wanted:
             wanted.remove("latency_ms")
-            found["latency_ms"] = self.latency.predict(network)
+            found["latency_ms"] = self.latency.predict(used)
         for names, batch_size in (
             ([*ALWAYS, *(m for m in wanted if m not in for_training)], self.profile_batch_size),
             (for_training, self.training.batch_size),
@@ -183,6 +184,7 @@ class NetworkEvaluator:
                 repeats=self.profile_repeats,
                 threads=self.profile_threads,
                 channels_last=self.training.channels_last,
+                deployed=used,
             )
         return found
 
@@ -254,7 +256,7 @@ class NetworkEvaluator:
                 continue
             check_output(network, self.data.input_shape, self.data.num_classes, where=f"family {family.name!r}: build")
             if self.latency is not None:
-                self.latency.predict(network)
+                self.latency.predict(family.deploy(network))
             return
         assert first is not None
         raise FamilyError(f"family {family.name!r}: {explain('build', first, family.source)}") from first

@@ -34,7 +34,7 @@ def load(path: str | Path, *, device: str = "cpu", build: Callable[..., nn.Modul
     Args:
         path: a study's folder, a folder with an exported model, or its ``architecture.json``.
         device: where to put it.
-        build: the builder, for a space that was made in Python.
+        build: the builder, for a space that was made in Python; of a family with ``deployed``, one that gives such networks.
 
     Raises:
         StudyError: nothing was exported there, or its files do not fit together.
@@ -90,7 +90,8 @@ def _builder(spec: dict[str, Any], folder: Path, build: Callable[..., nn.Module]
         return adapted(build, "load(build=...)")
     if spec["kind"] == "file":
         spec = {**spec, "source": str(folder / spec["source"])}
-    return family_from_spec(spec).build
+    family = family_from_spec(spec)
+    return lambda *of_what: family.deploy(family.build(*of_what))
 
 
 def predict_files(model: Model, paths: Iterable[str | Path], *, resize: bool = False) -> list[dict[str, Any]]:

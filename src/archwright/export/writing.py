@@ -49,7 +49,7 @@ def export_model(
     cannot be made, the model card says why and the rest is written all the same.
 
     Args:
-        network: trained.
+        network: trained; what is written is the network as the family deploys it.
         metrics: ``validation``, ``test``, ``baselines``.
         settings: of the study.
 
@@ -59,8 +59,9 @@ def export_model(
     Raises:
         StudyError: the folder cannot be written.
     """
+    network = family.deploy(network).cpu()
     model = Model(
-        network.cpu(),
+        network,
         architecture,
         data.input_shape,
         data.classes,

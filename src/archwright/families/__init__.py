@@ -12,6 +12,7 @@ from archwright.families.cnn import cnn
 from archwright.families.darts import darts
 from archwright.families.macro import macro
 from archwright.families.mlp import mlp
+from archwright.families.mobileone import mobileone
 from archwright.families.nasbench101 import nasbench101
 from archwright.families.nasbench201 import nasbench201
 from archwright.families.userfile import adapted, describe, family_from_file
@@ -25,6 +26,7 @@ CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "nasbench101": nasbench101,
     "darts": darts,
     "macro": macro,
+    "mobileone": mobileone,
     "cnn": cnn,
     "mlp": mlp,
 }

@@ -60,6 +60,8 @@ class Family:
         networks: how many different ones there are, where ``identities`` tells them apart and it is known.
         check_shape: raises :class:`~archwright.errors.FamilyError` for an input shape it cannot take.
         genotypes: architecture -> the cell graphs it denotes, by name, for cell-based families.
+        deployed: trained network -> the one that is used in its place and computes the same in evaluation mode (branches
+            fused, say), a copy. It is what is exported and what inference costs are measured on; training is the other's.
         morph: ``(child, parent, input_shape)`` -> how the parent's weights become the child's, for weight inheritance;
             without it, tensors of the same name are copied as far as their shapes agree.
         source: the user's file, when the family comes from one.
@@ -77,12 +79,17 @@ class Family:
     networks: int | None = None
     check_shape: Callable[[tuple[int, ...]], None] | None = None
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
+    deployed: Callable[[nn.Module], nn.Module] | None = None
     morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph] | None = None
     source: str | None = None
 
     def key(self, architecture: Architecture) -> str:
         """The key under which equal networks are one (the architecture's own when nothing better is known)."""
         return self.canonical(architecture) if self.canonical is not None else architecture.key
+
+    def deploy(self, network: nn.Module) -> nn.Module:
+        """The network as it is used after training: itself, where nothing else is known."""
+        return network if self.deployed is None else self.deployed(network)
 
 
 def check_counts(family: str, **counts: object) -> None:

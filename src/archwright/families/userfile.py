@@ -18,7 +18,7 @@ from archwright.space import Architecture, Space
 
 
 def family_from_file(path: str | Path) -> Family:
-    """Read a file that defines ``space`` and ``build``, and perhaps ``default`` and ``canonical``.
+    """Read a file that defines ``space`` and ``build``, and perhaps ``default``, ``canonical`` and ``deployed``.
 
     ``space`` is a :class:`~archwright.space.Space` or a dict of parameters; ``build`` takes ``architecture``,
     ``input_shape`` and ``num_classes``, by position, or only the first of them.
@@ -56,6 +56,7 @@ def family_from_file(path: str | Path) -> Family:
         options={"sha": hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()},
         default=default,
         canonical=getattr(module, "canonical", None),
+        deployed=getattr(module, "deployed", None),
         source=str(file),
     )
 

@@ -283,7 +283,7 @@ class _Builder:
     batch_size: int
 
     def network(self, architecture: Architecture) -> nn.Module:
-        return self.family.build(architecture, self.input_shape, self.num_classes)
+        return self.family.deploy(self.family.build(architecture, self.input_shape, self.num_classes))
 
     def trace(self, architecture: Architecture) -> list[Operation]:
         """Without making weights, where the family's ``build`` can do that."""

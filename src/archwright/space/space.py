@@ -67,6 +67,8 @@ class Space:
         cells: cell graphs, whose parameters and constraints come first.
         identities: where networks have many writings: codes ``n x parameters`` -> ``n`` whole numbers, equal for equal
             networks. A searcher may use it to propose only one of them.
+        valid: gives the codes of all valid architectures, ``size x parameters``, in the order of enumeration: for constraints
+            that leave few of very many combinations, and are quicker solved than tried.
 
     Raises:
         SpaceError: no parameter, a name twice, a condition on an unknown parameter or value, conditions in a circle;
@@ -81,6 +83,7 @@ class Space:
         constraints: Iterable[Constraint | tuple[Predicate, str]] = (),
         cells: Cell | Sequence[Cell] = (),
         identities: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
+        valid: Callable[[], NDArray[np.int64]] | None = None,
         **named: Any,
     ) -> None:
         self.cells: tuple[Cell, ...] = (cells,) if isinstance(cells, Cell) else tuple(cells)
@@ -98,6 +101,7 @@ class Space:
         self._order = _sorted_by_condition(self.parameters)
         self._parents = {parent for p in self.parameters.values() for parent, _ in p.when}
         self.identities = identities
+        self.valid = valid
         if identities is not None and self._has_real:
             raise SpaceError("identities are read from codes, which a space with a real parameter does not have")
 
@@ -138,6 +142,8 @@ class Space:
         """Exact number of architectures; ``None`` with a real parameter, or with constraints over too many to count."""
         if self._has_real:
             return None
+        if self.valid is not None:
+            return len(self._valid_codes)
         total = self._combinations
         if not self.constraints:
             return total
@@ -151,6 +157,9 @@ class Space:
         """
         if self._has_real:
             raise SpaceError("a space with a real parameter cannot be enumerated")
+        if self.valid is not None:
+            yield from self.from_codes(self._valid_codes)
+            return
         for architecture in self._combine():
             if self._keeps_constraints(architecture):
                 yield architecture
@@ -197,6 +206,8 @@ class Space:
         architecture = self._architecture(assignment)
         if self._keeps_constraints(architecture):
             return architecture
+        if self.valid is not None:
+            return self.from_codes(self._valid_codes[:1])[0]
         if not self._has_real and max(p.count for p in self.parameters.values()) <= LOOK:
             for candidate in islice(self._combine(), LOOK):
                 if self._keeps_constraints(candidate):
@@ -245,6 +256,9 @@ class Space:
                 yield drawn
 
     def _sample_one(self, rng: np.random.Generator) -> Architecture:
+        if self.valid is not None:
+            row = int(rng.integers(len(self._valid_codes)))
+            return self.from_codes(self._valid_codes[row : row + 1])[0]
         if self._few is not None:
             if not self._few:
                 raise SpaceError(f"no architecture keeps the constraints: {self._rules}")
@@ -254,6 +268,14 @@ class Space:
             if self._keeps_constraints(architecture):
                 return architecture
         raise SpaceError(f"none of {DRAWS:,} drawn architectures keeps the constraints: {self._rules}")
+
+    @cached_property
+    def _valid_codes(self) -> NDArray[np.int64]:
+        assert self.valid is not None
+        codes = self.valid()
+        if not len(codes):
+            raise SpaceError(f"no architecture keeps the constraints: {self._rules}")
+        return codes
 
     @cached_property
     def _few(self) -> tuple[Architecture, ...] | None:
