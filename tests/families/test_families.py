@@ -31,6 +31,7 @@ SMALL = {
     "darts": {"channels": 3, "cells": 3},
     "macro": {"cells": [1, 2], "width": 4, "head": 16},
     "mobileone": {},
+    "moat": {},
     "cnn": {},
     "mlp": {},
 }

@@ -12,6 +12,7 @@ from archwright.families.cnn import cnn
 from archwright.families.darts import darts
 from archwright.families.macro import macro
 from archwright.families.mlp import mlp
+from archwright.families.moat import moat
 from archwright.families.mobileone import mobileone
 from archwright.families.nasbench101 import nasbench101
 from archwright.families.nasbench201 import nasbench201
@@ -27,6 +28,7 @@ CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "darts": darts,
     "macro": macro,
     "mobileone": mobileone,
+    "moat": moat,
     "cnn": cnn,
     "mlp": mlp,
 }

@@ -25,6 +25,7 @@ from archwright.layers.blocks import (
     activation,
     set_drop_path,
 )
+from archwright.layers.moat import HybridCell, PreNormMBConv
 from archwright.layers.mobileone import MobileOneBlock, MobileOneConv, fuse
 
 __all__ = [
@@ -35,11 +36,13 @@ __all__ = [
     "FactorizedReduce",
     "FusedMBConv",
     "GlobalPoolHead",
+    "HybridCell",
     "MBConv",
     "MobileOneBlock",
     "MobileOneConv",
     "OnPixels",
     "PreNorm",
+    "PreNormMBConv",
     "ReLUConvBN",
     "ResidualBlock",
     "SelfAttention",
