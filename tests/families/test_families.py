@@ -32,6 +32,7 @@ SMALL = {
     "macro": {"cells": [1, 2], "width": 4, "head": 16},
     "mobileone": {},
     "moat": {},
+    "swiftformer": {"branches": 4},
     "cnn": {},
     "mlp": {},
 }

@@ -16,6 +16,7 @@ from archwright.families.moat import moat
 from archwright.families.mobileone import mobileone
 from archwright.families.nasbench101 import nasbench101
 from archwright.families.nasbench201 import nasbench201
+from archwright.families.swiftformer import swiftformer
 from archwright.families.userfile import adapted, describe, family_from_file
 from archwright.space import Space
 
@@ -29,6 +30,7 @@ CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "macro": macro,
     "mobileone": mobileone,
     "moat": moat,
+    "swiftformer": swiftformer,
     "cnn": cnn,
     "mlp": mlp,
 }

@@ -25,14 +25,18 @@ from archwright.layers.blocks import (
     activation,
     set_drop_path,
 )
+from archwright.layers.design import DesignedAttention
 from archwright.layers.moat import HybridCell, PreNormMBConv
 from archwright.layers.mobileone import MobileOneBlock, MobileOneConv, fuse
+from archwright.layers.swiftformer import Encoder, TwoHeads, conv_encoder, local_representation, swiftformer_network
 
 __all__ = [
     "AdditiveAttention",
     "ConvNormAct",
+    "DesignedAttention",
     "DilatedConv",
     "DropPath",
+    "Encoder",
     "FactorizedReduce",
     "FusedMBConv",
     "GlobalPoolHead",
@@ -51,8 +55,12 @@ __all__ = [
     "SqueezeExcite",
     "TokenMLP",
     "TransposedAttention",
+    "TwoHeads",
     "ViTBlock",
     "activation",
+    "conv_encoder",
     "fuse",
+    "local_representation",
     "set_drop_path",
+    "swiftformer_network",
 ]
