@@ -33,6 +33,8 @@ SMALL = {
     "mobileone": {},
     "moat": {},
     "swiftformer": {"branches": 4},
+    "attention": {},
+    "snapformer": {},
     "cnn": {},
     "mlp": {},
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import FamilyError, unknown
+from archwright.families.attention import attention
 from archwright.families.base import Build, Family
 from archwright.families.cnn import cnn
 from archwright.families.darts import darts
@@ -16,6 +17,7 @@ from archwright.families.moat import moat
 from archwright.families.mobileone import mobileone
 from archwright.families.nasbench101 import nasbench101
 from archwright.families.nasbench201 import nasbench201
+from archwright.families.snapformer import snapformer
 from archwright.families.swiftformer import swiftformer
 from archwright.families.userfile import adapted, describe, family_from_file
 from archwright.space import Space
@@ -31,6 +33,8 @@ CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "mobileone": mobileone,
     "moat": moat,
     "swiftformer": swiftformer,
+    "attention": attention,
+    "snapformer": snapformer,
     "cnn": cnn,
     "mlp": mlp,
 }
