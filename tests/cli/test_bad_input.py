@@ -129,7 +129,19 @@ def test_help_explains_every_flag_with_its_default(archwright):
 
 def test_lists_are_json_too(archwright):
     found = archwright("list", "--json").json
-    assert {e["name"] for e in found["families"]} == {"nasbench201", "nasbench101", "darts", "macro", "cnn", "mlp"}
+    assert {e["name"] for e in found["families"]} == {
+        "nasbench201",
+        "nasbench101",
+        "darts",
+        "macro",
+        "mobileone",
+        "moat",
+        "swiftformer",
+        "attention",
+        "snapformer",
+        "cnn",
+        "mlp",
+    }
     assert next(e for e in found["searchers"] if e["name"] == "rea")["options"]["population"] == 10
     assert {"digits", "FOLDER"} <= {e["name"] for e in found["data"]}
     assert {"accuracy", "auc", "params", "latency_ms"} <= {e["name"] for e in found["metrics"]}
