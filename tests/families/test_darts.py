@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_the_notation_of_the_code_is_understood_in_any_order():
     [
         (("sep_conv_3x3', 0", "sep_conv_7x7', 0"), "unknown operation 'sep_conv_7x7'"),
         (("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)"), "two different inputs below 5"),
-        (("('dil_conv_3x3', 2)", "('dil_conv_3x3', 5)"), "two different inputs below 5"),
+        (("('dil_conv_3x3', 2)", "('dil_conv_3x3', 5)"), "must read from inputs below 5, not 5"),
         ((", ('dil_conv_3x3', 2)", ""), "must have 8 pairs, not 7"),
         (("normal_concat=[2, 3, 4, 5]", "normal_concat=[4, 5]"), "normal_concat must be"),
         (("reduce=", "other="), "'reduce'"),
@@ -72,3 +74,64 @@ def test_a_cell_is_a_graph_that_can_be_drawn(tmp_path):
 def test_images_that_cannot_be_halved_twice_are_refused():
     with pytest.raises(FamilyError, match="at least 4 x 4"):
         FAMILY.check_shape((3, 2, 2))
+
+
+@pytest.mark.parametrize("rule", ["darts", "idarts", "xdarts"])
+@pytest.mark.parametrize("nodes", [3, 4, 5])
+def test_cells_of_every_rule_round_trip(rule, nodes):
+    """Variable numbers of edges, repeated predecessors and ``none`` survive text and JSON (Herron 2023, table of 2.10)."""
+    family = get_family("darts", rule=rule, nodes=nodes, none="zero", operations="skip_connect+sep_conv_3x3")
+    cells = family.cells
+    kept = sum(len(pairs) for pairs in cells.cells(family.space.sample(np.random.default_rng(0)))["normal"])
+    assert kept == ({3: 9, 4: 14, 5: 20}[nodes] if rule == "xdarts" else 2 * nodes)
+    for seed in range(20):
+        architecture = family.space.sample(np.random.default_rng(seed))
+        again = cells.from_text(cells.to_text(architecture))
+        assert family.key(again) == family.key(architecture)
+        assert cells.architecture(json.loads(json.dumps(cells.to_json(again)))) == again
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "parameters"),
+    [
+        ([[("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]] * 4, {}, 4_701_718),
+        ([[("sep_conv_5x5", 0), ("sep_conv_5x5", 1)]] * 4, {}, 5_144_086),
+        ([[("skip_connect", 0), ("skip_connect", 1)]] * 4, {}, 1_580_950),
+        ([[("sep_conv_3x3", i) for i in range(j + 2)] for j in range(4)], {"rule": "xdarts"}, 7_200_406),
+        ([[("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]] * 4, {"tower": True}, 4_701_718 + 476_426),
+    ],
+)
+def test_networks_have_the_known_sizes(nodes, options, parameters):
+    """Herron 2023 as derived from the template: 20 cells, 36 channels, ten classes."""
+    import torch
+
+    family = get_family("darts", channels=36, cells=20, **options)
+    architecture = family.cells.architecture({"normal": nodes, "reduce": nodes})
+    with torch.device("meta"):
+        network = family.build(architecture, (3, 32, 32), 10)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_the_tower_speaks_only_while_training():
+    import torch
+
+    family = get_family("darts", channels=2, cells=3, tower=True, none="random", operations="skip_connect+max_pool_3x3")
+    network = family.build(family.space.sample(np.random.default_rng(0)), (1, 9, 9), 5)
+    logits, extra = network(torch.rand(4, 1, 9, 9))
+    assert logits.shape == extra.shape == (4, 5)
+    assert network.eval()(torch.rand(4, 1, 9, 9)).shape == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": "best"}, "unknown rule 'best'"),
+        ({"none": "noise"}, "unknown stand-in for none 'noise'"),
+        ({"operations": "sep_conv_3x3+conv_9x9"}, "conv_9x9"),
+        ({"operations": "skip_connect+skip_connect"}, "named twice"),
+        ({"nodes": 0}, "nodes must be a whole number of at least 1"),
+    ],
+)
+def test_options_that_make_no_cells_are_refused(options, message):
+    with pytest.raises(FamilyError, match=message):
+        get_family("darts", **options)

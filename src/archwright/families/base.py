@@ -15,6 +15,8 @@ from archwright.space import Architecture, Genotype, Space
 if TYPE_CHECKING:
     from torch import nn
 
+    from archwright.families.cellspace import CellSpace
+
 
 class Build(Protocol):
     """Builds the network of an architecture, with fresh weights from torch's global generator."""
@@ -64,6 +66,7 @@ class Family:
             fused, say), a copy. It is what is exported and what inference costs are measured on; training is the other's.
         morph: ``(child, parent, input_shape)`` -> how the parent's weights become the child's, for weight inheritance;
             without it, tensors of the same name are copied as far as their shapes agree.
+        cells: the cells that its architectures stand for, where a supernet can search them.
         source: the user's file, when the family comes from one.
     """
 
@@ -81,6 +84,7 @@ class Family:
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
     deployed: Callable[[nn.Module], nn.Module] | None = None
     morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph] | None = None
+    cells: CellSpace | None = None
     source: str | None = None
 
     def key(self, architecture: Architecture) -> str:
