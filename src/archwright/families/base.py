@@ -64,6 +64,8 @@ class Family:
             fused, say), a copy. It is what is exported and what inference costs are measured on; training is the other's.
         morph: ``(child, parent, input_shape)`` -> how the parent's weights become the child's, for weight inheritance;
             without it, tensors of the same name are copied as far as their shapes agree.
+        takes_bands: its networks take examples of several images themselves: ``build`` gets
+            :class:`~archwright.shapes.Bands` for a shape, the module ``batch x values``. Without it, they are merged before.
         source: the user's file, when the family comes from one.
     """
 
@@ -81,6 +83,7 @@ class Family:
     genotypes: Callable[[Architecture], Mapping[str, Genotype]] | None = None
     deployed: Callable[[nn.Module], nn.Module] | None = None
     morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph] | None = None
+    takes_bands: bool = False
     source: str | None = None
 
     def key(self, architecture: Architecture) -> str:

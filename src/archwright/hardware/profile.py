@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from archwright.errors import FamilyError, SettingsError, unknown
-from archwright.families import Family
+from archwright.families import Family, for_shape
 from archwright.hardware.accuracy import accuracy
 from archwright.hardware.predictors import read_json
 from archwright.space import Architecture
@@ -247,6 +247,7 @@ def measure_profile(
         )
     if clock not in CLOCKS:
         raise SettingsError(unknown("clock", clock, CLOCKS))
+    family = for_shape(family, input_shape)
     if family.check_shape is not None:
         family.check_shape(input_shape)
     where = resolve_device(device)
