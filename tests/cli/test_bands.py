@@ -219,7 +219,8 @@ def test_a_learned_reduction_is_trained():
 
 def test_search_predict_and_export_on_four_bands(archwright, four):
     done = archwright(
-        "search", "cnn", "--data", four, "--budget", 2, "--epochs", 2, "--final-epochs", 2, "--train", "vertical_flip=true",
+        "search", "mlp", "--data", four, "--budget", 2, "--epochs", 2, "--final-epochs", 5, "--train", "vertical_flip=true",
+        "--train", "batch_size=8",
         "--merge", "convolution", "--maximize", "f_beta", "--study", "s", "--baselines", 0, "--json"
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -165,19 +165,19 @@ def _array(path: Path) -> NDArray[Any]:
 def _bands(path: Path, bands: Bands) -> dict[str, NDArray[Any]]:
     """Arrays by band, from ``images_NAME``, ``test_images_NAME`` or ``NAME`` of an ``.npz`` file."""
     try:
-        with np.load(path, allow_pickle=False) as loaded:
-            if isinstance(loaded, np.ndarray):
-                raise DataError(f"{path} has one array, and the model takes several bands ({bands}); give a .npz file")
-            found = {}
-            for band in bands.images:
-                names = [n for n in (f"images_{band}", f"test_images_{band}", band) if n in loaded.files]
-                if not names:
-                    raise DataError(f"{path} has no array images_{band}; the model takes {bands}")
-                found[band] = loaded[names[0]]
-            return found
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} has one array, and the model takes several bands ({bands}); give a .npz file")
+        found = {}
+        for band in bands.images:
+            names = [n for n in (f"images_{band}", f"test_images_{band}", band) if n in loaded.files]
+            if not names:
+                raise DataError(f"{path} has no array images_{band}; the model takes {bands}")
+            found[band] = loaded[names[0]]
+        return found
+    except DataError:
+        raise
     except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} cannot be read as arrays: {error}") from error
 
 
