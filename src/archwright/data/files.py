@@ -48,6 +48,16 @@ def read_npz(path: Path) -> dict[str, Pair]:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
 
 
+def npz_words(path: Path, name: str) -> list[str]:
+    """The texts of the array ``name`` of an ``.npz`` file (``classes`` by index, ``notes``); none where it has no such texts."""
+    with np.load(path, allow_pickle=False) as archive:
+        try:
+            words = archive[name] if name in archive.files else np.empty(0)
+        except ValueError:  # pickled objects
+            return []
+    return [str(word) for word in words] if words.ndim == 1 and words.dtype.kind == "U" else []
+
+
 def _pairs(archive: Any, names: set[str], path: Path) -> dict[str, Pair]:
     found: dict[str, Pair] = {}
     for split, prefixes in PREFIXES.items():

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from archwright.data.arrays import Pair, make_data
 from archwright.data.dataset import Data
-from archwright.data.files import is_cifar, read_cifar, read_csv, read_npz
+from archwright.data.files import is_cifar, npz_words, read_cifar, read_csv, read_npz
 from archwright.data.folder import read_folder
 from archwright.data.python import call_loader, pairs_from
 from archwright.errors import DataError, unknown
@@ -112,14 +114,15 @@ def _read(
         pairs, names, notes = read_folder(path, resize, skip_corrupt)
         return path.resolve().name, pairs, names, notes
     if path.suffix == ".npz":
-        return path.stem, read_npz(path), [], []
+        pairs, names = read_npz(path), npz_words(path, "classes")
+        numbered = np.asarray(pairs["train"][1]).dtype.kind in "iu"
+        return path.stem, pairs, names if numbered else [], npz_words(path, "notes")
     if path.suffix == ".csv":
         return path.stem, read_csv(path, target), [], []
     raise DataError(f"{path} is of no kind that can be read; known are {', '.join(SOURCES)}")
 
 
 def _digits() -> dict[str, Pair]:
-    import numpy as np
     from sklearn.datasets import load_digits
 
     loaded = load_digits()

@@ -1,0 +1,51 @@
+"""``archwright data``, and a search on what it made."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
+
+from test_lenses import challenge
+from test_microscopy import stacks
+
+
+def test_lenses_from_the_distributed_files_to_a_searched_network(archwright, tmp_path):
+    challenge(tmp_path / "challenge", n=40)
+    made = archwright("data", "sglfc", "challenge", "--out", "lenses.npz", "--json")
+    assert made.code == 0, made.err
+    assert made.json["class_counts"] == {"train": [16, 16], "test": [4, 4]}
+    done = archwright(
+        "search", "mlp", "--data", "lenses.npz", "--budget", 1, "--epochs", 1, "--final-epochs", 1, "--baselines", 0,
+        "--train", "flip=true", "--train", "vertical_flip=true", "--maximize", "f_beta", "--no-onnx", "--study", "s", "--json"
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert {"f_beta", "auc", "accuracy"} <= set(done.json["test"])
+    assert archwright("predict", "s", "lenses.npz", "--json").json["predictions"][0]["class"] in ("lens", "non-lens")
+
+
+def test_crops_of_microscopy(archwright, tmp_path):
+    stacks(tmp_path / "em")
+    made = archwright("data", "em", "em", "--out", "em.npz", "--train-crops", 8, "--test-crops", 4)
+    assert made.code == 0, made.err
+    assert "24 examples (12, 12 by class)" in made.out
+    with np.load("em.npz") as file:
+        assert file["train_images"].shape == (24, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("data", "sglfc", "nowhere", "--out", "l.npz"), "no image_catalog2.0train.csv in nowhere"),
+        (("data", "sglfc", "nowhere", "--catalog", "none.csv", "--out", "l.npz"), "none.csv cannot be read"),
+        (("data", "em", "nowhere", "--out", "em.npz"), "there is no folder nowhere"),
+        (("data", "em", "nowhere", "--out", "em.npz", "--train-crops", 0), "at least 2 crops"),
+    ],
+)
+def test_what_cannot_be_prepared_is_said_in_one_line(archwright, words, message):
+    done = archwright(*words)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
