@@ -132,7 +132,7 @@ class Data:
         each = [(0, 2, 3) if part.ndim == 4 else (0,) for part in parts]
         mean = np.concatenate([p.mean(axis=axes, dtype=np.float64) for p, axes in zip(parts, each)]) * self.scale
         std = np.concatenate([p.std(axis=axes, dtype=np.float64) for p, axes in zip(parts, each)]) * self.scale
-        std = np.where(std > 1e-8, std, 1.0)
+        std = np.where(std > 1e-8 * np.abs(mean), std, 1.0)
         return tuple(mean.tolist()), tuple(std.tolist())
 
     @property
