@@ -17,6 +17,7 @@ from archwright.families import CATALOGUE, family_from, for_shape, get_family
 from archwright.layers import MergeBands
 from archwright.shapes import Bands
 from archwright.space import Architecture, Choice, Space
+from archwright.study.final import FinalSettings
 
 SIZES = {"vis": 24, "j": 8, "h": 8, "y": 8}
 
@@ -261,3 +262,21 @@ def test_profile_takes_the_shape_of_bands(archwright, four):
     done = archwright("profile", "cnn", "--data", four, "--repeats", 2, "--json")
     assert done.code == 0, done.err
     assert done.json["metrics"]["macs"] > 0
+
+
+def test_networks_made_in_python_are_loaded_on_bands(four, tmp_path):
+    def build(architecture, input_shape, num_classes):
+        assert input_shape == (4, 8, 8)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, num_classes))
+
+    result = aw.search(
+        Space(a=Choice(1, 2)),
+        build=build,
+        data=str(four),
+        budget=1,
+        epochs=1,
+        study=tmp_path / "s",
+        final=FinalSettings(1, 1, 0, onnx=False),
+    )
+    made, _ = images(3)
+    assert result.model().predict(made).probabilities.shape == (3, 2)
