@@ -1,4 +1,4 @@
-"""``archwright data``, and a search on what it made."""
+"""``archwright data``, and training on what it made."""
 
 import sys
 from pathlib import Path
@@ -6,24 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archwright.data import load_data
+from archwright.evaluate import NetworkEvaluator, Training
+from archwright.families import get_family
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 
 from test_lenses import challenge
 from test_microscopy import stacks
 
 
-def test_lenses_from_the_distributed_files_to_a_searched_network(archwright, tmp_path):
+def test_lenses_from_the_distributed_files_to_a_trained_network(archwright, tmp_path):
     challenge(tmp_path / "challenge", n=40)
     made = archwright("data", "sglfc", "challenge", "--out", "lenses.npz", "--json")
     assert made.code == 0, made.err
     assert made.json["class_counts"] == {"train": [16, 16], "test": [4, 4]}
-    done = archwright(
-        "search", "mlp", "--data", "lenses.npz", "--budget", 1, "--epochs", 1, "--final-epochs", 1, "--baselines", 0,
-        "--train", "flip=true", "--train", "vertical_flip=true", "--maximize", "f_beta", "--no-onnx", "--study", "s", "--json"
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    assert {"f_beta", "auc", "accuracy"} <= set(done.json["test"])
-    assert archwright("predict", "s", "lenses.npz", "--json").json["predictions"][0]["class"] in ("lens", "non-lens")
+    data = load_data("lenses.npz")
+    evaluator = NetworkEvaluator(get_family("mlp"), data, Training(epochs=1, flip=True, vertical_flip=True))
+    evaluation, network = evaluator.train_fully(evaluator.family.space.default)
+    assert evaluation.status == "ok"
+    assert {"f_beta", "auc", "accuracy"} <= set(evaluator.test(network))
 
 
 def test_crops_of_microscopy(archwright, tmp_path):
