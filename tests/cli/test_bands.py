@@ -237,12 +237,12 @@ def test_search_predict_and_export_on_four_bands(archwright, four):
     assert [i.name for i in session.get_inputs()] == list(SIZES)
     (logits,) = session.run(None, {band: x[:, None] for band, x in made.items()})
     assert np.array_equal(logits.argmax(1), answer.labels)
-    again = archwright("export", "s", "--trial", 1, "--final-epochs", 1, "--no-onnx", "--json")
-    assert again.code == 0, again.err
     predicted = archwright("predict", "s", four, "--json").json["predictions"]
     assert [row["label"] for row in predicted] == answer.labels.tolist()
     assert "vis 1 x 24 x 24, j 1 x 8 x 8" in Path("s/model/README.md").read_text()
-    assert json.loads(Path("s/model/architecture.json").read_text())["merges_bands"]
+    described = json.loads(Path("s/model/architecture.json").read_text())
+    assert described["merges_bands"]
+    assert load_data(four, **described["data"]["loading"]).input_shape == model.input_shape
     np.save("one.npy", made["vis"])
     np.savez("three.npz", **{band: x for band, x in made.items() if band != "y"})
     for file, message in (("one.npy", "takes several bands"), ("three.npz", "no array images_y")):

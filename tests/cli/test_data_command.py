@@ -1,19 +1,13 @@
 """``archwright data``, and training on what it made."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from test_lenses import challenge
+from test_microscopy import stacks
 
 from archwright.data import load_data
 from archwright.evaluate import NetworkEvaluator, Training
 from archwright.families import get_family
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
-
-from test_lenses import challenge
-from test_microscopy import stacks
 
 
 def test_lenses_from_the_distributed_files_to_a_trained_network(archwright, tmp_path):
