@@ -106,3 +106,11 @@ def test_tables_take_mixup_only():
         Augmentation(flip=True).check("tabular")
     with pytest.raises(SettingsError, match="cannot be negative"):
         Augmentation(crop=-1)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_inputs_are_normalised_in_any_unit_and_constant_ones_are_not(unit):
+    x = np.random.default_rng(0).normal(3, 1, (60, 4, 4)).astype(np.float32) * np.float32(unit)
+    data = load_data((np.stack([x, np.full_like(x, 3 * unit), np.zeros_like(x)], axis=1), np.arange(60) % 2))
+    assert data.std[0] == pytest.approx(unit, rel=0.1)
+    assert data.std[1:] == (1.0, 1.0)

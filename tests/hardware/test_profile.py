@@ -148,6 +148,11 @@ def test_refuses_what_cannot_be_measured(family):
         measure_profile(broken, SHAPE, CLASSES)
 
 
+def test_too_few_networks_to_fit_are_refused():
+    with pytest.raises(SettingsError, match=r"only \d+ whole networks .*--architectures"):
+        measure_profile(get_family("cnn"), (1, 8, 8), 2, architectures=1, fitted=3, held_out=0, repeats=1, threads=1)
+
+
 def test_operation_on_an_expanded_tensor_is_timed():
     class Expanding(nn.Module):
         def forward(self, x):

@@ -65,12 +65,13 @@ def profile(
 ) -> None:
     """Parameters, MACs, memory and latency of one architecture; or, with --measure-lut, a device profile of a family."""
     from archwright.evaluate import profile_network, resolve_device, seeded
-    from archwright.families import check_output, get_family
+    from archwright.families import check_output, for_shape, get_family
 
     made = get_family(family, **common.pairs(set_, "--set"))
     chosen = _architecture(architecture, made, seed)
     made.space.validate(chosen)
     shape, number = _shape(data, input_shape, classes)
+    made = for_shape(made, shape)
     if measure_lut is not None:
         also = () if architecture is None else (chosen,)
         how = {"device": device, "batch_size": batch, "threads": threads, "repeats": repeats, "seed": seed}

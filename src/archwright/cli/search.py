@@ -53,8 +53,15 @@ def search(
     ] = [],  # noqa: B006
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", rich_help_panel=WHAT)] = None,
     resize: Annotated[
-        int | None, typer.Option(help="Resize images of a folder to this many pixels.", rich_help_panel=WHAT)
+        int | None, typer.Option(help="Resize images of a folder, or bands, to this many pixels.", rich_help_panel=WHAT)
     ] = None,
+    merge: Annotated[
+        str,
+        typer.Option(
+            help="Data with several bands: how larger ones are brought down, average or convolution.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "average",
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Leave out unreadable images of a folder.", rich_help_panel=WHAT)
     ] = False,
@@ -276,7 +283,7 @@ def search(
     settings = common.pairs(train, "--train")
     made = get_family(family, **common.pairs(set_, "--set"))
     how: dict[str, Any] = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
-    loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target)
+    loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target, merge=merge)
     folder = study or Path("runs") / f"{made.name}-{loaded.name}"
     show = not quiet and not json
     with Progress(_searched(goal, evaluate), limits, shown=show) as progress:

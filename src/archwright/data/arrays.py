@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from archwright.data.dataset import Data, Ints, Split
 from archwright.data.splitting import stratified_sample, stratified_split
 from archwright.errors import DataError
+from archwright.shapes import Bands
 
-Pair = tuple[NDArray[Any], Any]
+Pair = tuple[Any, Any]
+"""Inputs (an array, or arrays by band) and labels."""
 NAMES = ("train", "validation", "test")
 
 
@@ -26,8 +28,12 @@ def make_data(
     limit: int | None,
     classes: Sequence[str] | None = None,
     notes: Sequence[str] = (),
+    size: Sequence[int] | None = None,
+    merge: str = "average",
 ) -> Data:
     """A data set from one to three pairs of inputs and labels; missing splits are cut from the training split.
+
+    Inputs by band, of several sizes, become rows of values, see :class:`~archwright.shapes.Bands` (``size``, ``merge``).
 
     Raises:
         DataError: see :class:`~archwright.data.dataset.Split` and :class:`~archwright.data.dataset.Data`.
@@ -35,7 +41,7 @@ def make_data(
     for share, what in ((validation, "validation"), (test, "test")):
         if not 0 < share < 1:
             raise DataError(f"the share of the {what} split must be between 0 and 1, not {share:g}")
-    inputs = {part: as_inputs(pair[0], f"{name}, {part}") for part, pair in parts.items()}
+    inputs, bands = _inputs(parts, name, size, merge)
     targets, found = as_targets({part: pair[1] for part, pair in parts.items()}, name, classes)
     splits = {part: Split(inputs[part], targets[part]) for part in parts}
     said = list(notes)
@@ -54,7 +60,42 @@ def make_data(
             raise DataError(f"the limit of training examples must be positive, not {limit}")
         train = train.take(stratified_sample(train.targets, limit, seed))
         said.append(f"limited to {len(train)} training examples")
-    return Data(name, train, splits["validation"], splits["test"], found, notes=tuple(said))
+    return Data(name, train, splits["validation"], splits["test"], found, notes=tuple(said), bands=bands)
+
+
+def _inputs(
+    parts: Mapping[str, Pair], name: str, size: Sequence[int] | None, merge: str
+) -> tuple[dict[str, NDArray[Any]], Bands | None]:
+    """Inputs by split, and how they lie in rows where there are several bands."""
+    banded = [part for part, pair in parts.items() if isinstance(pair[0], Mapping)]
+    if not banded:
+        return {part: as_inputs(pair[0], f"{name}, {part}") for part, pair in parts.items()}, None
+    if len(banded) < len(parts):
+        raise DataError(f"{name}: only the split {banded[0]} has several bands; all splits must have the same")
+    images = {
+        part: {str(band): _band(array, f"{name}, {part}, {band}") for band, array in pair[0].items()}
+        for part, pair in parts.items()
+    }
+    bands = Bands({band: array.shape[1:] for band, array in images["train"].items()}, size, merge)
+    rows = {}
+    for part, arrays in images.items():
+        more = sorted(set(arrays) - set(bands.images))
+        if more:
+            raise DataError(
+                f"{name}: the {part} split has the band {more[0]!r}, which the training split does not have"
+            )
+        try:
+            rows[part] = bands.pack(arrays)
+        except DataError as error:
+            raise DataError(f"{name}, {part}: {error}") from error
+    return rows, bands
+
+
+def _band(array: Any, where: str) -> NDArray[Any]:
+    images = as_inputs(array, where)
+    if images.ndim != 4:
+        raise DataError(f"{where}: a band must be images (n, height, width[, channels]), not of shape {images.shape}")
+    return images
 
 
 def as_inputs(array: Any, where: str) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archwright.errors import DataError
+from archwright.shapes import Bands
 
 Ints = NDArray[np.int64]
 
@@ -21,6 +22,7 @@ class Split:
 
     Attributes:
         inputs: images ``n x channels x height x width`` (uint8 or float32), or a table ``n x features`` (float32).
+            Examples of several images are rows ``n x values``, see :class:`~archwright.shapes.Bands`.
         targets: class indices, ``n`` (int64).
 
     Raises:
@@ -63,6 +65,7 @@ class Data:
         source: where it came from, as it was given.
         loading: options that :func:`~archwright.data.load_data` had, to load it again.
         notes: what a reader should know (splits that were made here, images converted, ...).
+        bands: how the images of an example lie in its row, where it has several.
 
     Raises:
         DataError: an empty split, fewer than two classes, labels out of range, or inputs of different shapes.
@@ -76,6 +79,7 @@ class Data:
     source: str = ""
     loading: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    bands: Bands | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -104,7 +108,7 @@ class Data:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch."""
-        return tuple(self.train.inputs.shape[1:])
+        return self.bands if self.bands is not None else tuple(self.train.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
@@ -114,7 +118,7 @@ class Data:
     @property
     def kind(self) -> Literal["image", "tabular"]:
         """``image`` or ``tabular``."""
-        return "image" if self.train.inputs.ndim == 4 else "tabular"
+        return "image" if self.bands is not None or self.train.inputs.ndim == 4 else "tabular"
 
     @property
     def scale(self) -> float:
@@ -124,10 +128,11 @@ class Data:
     @cached_property
     def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         x = self.train.inputs
-        axes = (0, 2, 3) if x.ndim == 4 else (0,)
-        mean = x.mean(axis=axes, dtype=np.float64) * self.scale
-        std = x.std(axis=axes, dtype=np.float64) * self.scale
-        std = np.where(std > 1e-8, std, 1.0)
+        parts = [x] if self.bands is None else self.bands.unpack(x).values()
+        each = [(0, 2, 3) if part.ndim == 4 else (0,) for part in parts]
+        mean = np.concatenate([p.mean(axis=axes, dtype=np.float64) for p, axes in zip(parts, each)]) * self.scale
+        std = np.concatenate([p.std(axis=axes, dtype=np.float64) for p, axes in zip(parts, each)]) * self.scale
+        std = np.where(std > 1e-8 * np.abs(mean), std, 1.0)
         return tuple(mean.tolist()), tuple(std.tolist())
 
     @property
@@ -163,6 +168,8 @@ class Data:
             digest.update(np.ascontiguousarray(split.inputs).data)
             digest.update(np.ascontiguousarray(split.targets).data)
         digest.update("\n".join(self.classes).encode())
+        if self.bands is not None:
+            digest.update(str(self.bands.to_json()).encode())
         return digest.hexdigest()
 
     def description(self) -> dict[str, Any]:
@@ -173,6 +180,7 @@ class Data:
             "loading": dict(self.loading),
             "kind": self.kind,
             "input_shape": list(self.input_shape),
+            **({} if self.bands is None else {"bands": self.bands.to_json()}),
             "classes": list(self.classes),
             "sizes": {name: len(split) for name, split in self.splits.items()},
             "class_counts": {

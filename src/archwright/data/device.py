@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from archwright.data.dataset import Data, Split
+from archwright.shapes import Bands
 
 
 class DeviceSplit:
@@ -22,9 +23,7 @@ class DeviceSplit:
         self.inputs = torch.from_numpy(split.inputs).to(device)
         self.targets = torch.from_numpy(split.targets).to(device)
         self._channels_last = channels_last and self.inputs.ndim == 4
-        shape = (1, -1, *([1] * (self.inputs.ndim - 2)))
-        mean = torch.tensor(data.mean, dtype=torch.float32).reshape(shape)
-        std = torch.tensor(data.std, dtype=torch.float32).reshape(shape)
+        mean, std = (per_value(moment, data.input_shape) for moment in (data.mean, data.std))
         self._factor = (data.scale / std).to(device)
         self._offset = (-mean / std).to(device)
 
@@ -59,3 +58,10 @@ class DeviceSplit:
         """Batches in a shuffled epoch."""
         full, left = divmod(len(self), batch_size)
         return max(1, full + (left > 1))
+
+
+def per_value(moments: Sequence[float], input_shape: tuple[int, ...]) -> Tensor:
+    """Numbers by channel or feature, in a shape that goes with a batch of inputs."""
+    if isinstance(input_shape, Bands):
+        return torch.from_numpy(input_shape.spread(moments))[None]
+    return torch.tensor(moments, dtype=torch.float32).reshape(1, -1, *([1] * (len(input_shape) - 1)))

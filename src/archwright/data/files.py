@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from archwright.data.arrays import Pair
 from archwright.errors import DataError
 
-LAYOUT = "train_images, train_labels, and val_ and test_ likewise; or images and labels"
+LAYOUT = (
+    "train_images, train_labels, and val_ and test_ likewise; or images and labels; instead of images, images_NAME for each of "
+    "several bands"
+)
+
+PREFIXES = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 
 
 def read_npz(path: Path) -> dict[str, Pair]:
@@ -43,19 +48,44 @@ def read_npz(path: Path) -> dict[str, Pair]:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
 
 
+def npz_words(path: Path, name: str) -> list[str]:
+    """The texts of the array ``name`` of an ``.npz`` file (``classes`` by index, ``notes``); none where it has no such texts."""
+    with np.load(path, allow_pickle=False) as archive:
+        try:
+            words = archive[name] if name in archive.files else np.empty(0)
+        except ValueError:  # pickled objects
+            return []
+    return [str(word) for word in words] if words.ndim == 1 and words.dtype.kind == "U" else []
+
+
 def _pairs(archive: Any, names: set[str], path: Path) -> dict[str, Pair]:
     found: dict[str, Pair] = {}
-    for split, prefixes in (("train", ("train",)), ("validation", ("val", "validation", "valid")), ("test", ("test",))):
+    for split, prefixes in PREFIXES.items():
         for prefix in prefixes:
             for inputs, labels in (("images", "labels"), ("x", "y"), ("data", "labels")):
                 if {f"{prefix}_{inputs}", f"{prefix}_{labels}"} <= names:
                     found[split] = (archive[f"{prefix}_{inputs}"], archive[f"{prefix}_{labels}"])
     if "train" in found:
         return found
+    found |= _banded(archive, names)
+    if "train" in found:
+        return found
     for inputs, labels in (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "labels"), ("data", "target")):
         if {inputs, labels} <= names:
             return {"train": (archive[inputs], archive[labels])}
     raise DataError(f"{path} has the arrays {', '.join(sorted(names)) or '(none)'}; expected are {LAYOUT}")
+
+
+def _banded(archive: Any, names: set[str]) -> dict[str, Pair]:
+    """Pairs of arrays by band: ``train_images_NAME`` and so on, or ``images_NAME`` without splits; in the file's order."""
+    found: dict[str, Pair] = {}
+    for split, prefixes in {**PREFIXES, "": ("",)}.items():
+        for prefix in prefixes:
+            start, labels = (f"{prefix}_images_", f"{prefix}_labels") if prefix else ("images_", "labels")
+            bands = {name[len(start) :]: archive[name] for name in archive.files if name.startswith(start)}
+            if bands and labels in names:
+                found.setdefault(split or "train", (bands, archive[labels]))
+    return found
 
 
 def read_csv(path: Path, target: str | None) -> dict[str, Pair]:

@@ -37,7 +37,7 @@ def pairs_from(value: Any, where: str) -> dict[str, Pair]:
     if _is_dataset(value):
         return {"train": _pair(value, where)}
     if isinstance(value, (tuple, list)):
-        if len(value) == 2 and _is_array(value[0]) and not _is_dataset(value[0]):
+        if len(value) == 2 and (_is_array(value[0]) or _is_banded(value[0])) and not _is_dataset(value[0]):
             return {"train": _pair(value, where)}
         if 1 <= len(value) <= 3:
             names = {1: ("train",), 2: ("train", "test"), 3: NAMES}[len(value)]
@@ -89,6 +89,11 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, list)) or hasattr(value, "__array__")
 
 
+def _is_banded(value: Any) -> bool:
+    """Arrays by band."""
+    return isinstance(value, Mapping) and bool(value) and all(_is_array(array) for array in value.values())
+
+
 def _is_dataset(value: Any) -> bool:
     """A torch data set, without importing torch: it has items and a length, and is no array or plain sequence."""
     if isinstance(value, (tuple, list, Mapping, str)) or hasattr(value, "__array__"):
@@ -100,6 +105,8 @@ def _pair(value: Any, where: str) -> Pair:
     if _is_dataset(value):
         return _read_dataset(value, where)
     if isinstance(value, (tuple, list)) and len(value) == 2:
+        if _is_banded(value[0]):
+            return {band: np.asarray(array) for band, array in value[0].items()}, np.asarray(value[1])
         return np.asarray(value[0]), np.asarray(value[1])
     raise DataError(f"{where}: expected is a pair of inputs and labels or a torch data set, not {type(value).__name__}")
 

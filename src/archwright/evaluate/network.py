@@ -24,7 +24,7 @@ from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import OnEpoch, device_splits
 from archwright.evaluation import Evaluation, Goal, Objective
-from archwright.families import Family, check_output
+from archwright.families import Family, check_output, for_shape
 from archwright.hardware.profile import DeviceProfile
 from archwright.space import Architecture
 
@@ -85,11 +85,12 @@ class NetworkEvaluator:
         if self.time_limit is not None and not self.time_limit > 0:
             raise SettingsError(f"the time limit must be above 0 seconds, not {self.time_limit:g}")
         Precision(self.training.precision, resolve_device(self.device))
-        self.training.augmentation(self.data.kind)
+        self.training.augmentation(self.data.input_shape)
         missing = absent_classes(self.data.validation.targets, self.data.num_classes)
         if missing and "auc" in self.goal.metrics:
             name = self.data.classes[missing[0]]
             raise SettingsError(f"auc is undefined: no validation example has class {name!r}; choose another metric")
+        self.family = for_shape(self.family, self.data.input_shape)
         if self.family.check_shape is not None:
             self.family.check_shape(self.data.input_shape)
         if self.latency is not None:

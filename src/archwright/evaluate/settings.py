@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError, unknown
+from archwright.shapes import Bands
 
 if TYPE_CHECKING:
     from archwright.data import Augmentation
@@ -52,8 +53,10 @@ class Training:
         class_weights: weigh classes in the loss by inverse frequency.
         crop: padding of random crops, pixels.
         flip: random horizontal flips.
+        vertical_flip: random vertical flips.
         cutout: side of a square that is blanked, pixels.
         mixup, cutmix: parameter of the Beta distribution; 0 for none.
+        centre_safe: no crop, cutout or cutmix, whatever they are set to: for labels that depend on an image's centre.
         patience: stop after so many validations without improvement of ``monitor``; 0 never stops.
         monitor: metric for ``patience`` and ``keep``.
         keep: weights at the end: the ``last`` ones, or those of the ``best`` validation.
@@ -82,9 +85,11 @@ class Training:
     class_weights: bool = False
     crop: int = 0
     flip: bool = False
+    vertical_flip: bool = False
     cutout: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
+    centre_safe: bool = False
     patience: int = 0
     monitor: str = "loss"
     keep: str = "last"
@@ -145,16 +150,26 @@ class Training:
         done = (step + 1 - warmup) / max(1.0, total - warmup + 1)
         return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
-    def augmentation(self, kind: str) -> Augmentation | None:
-        """What is done to training batches of data of this kind (``image`` or ``tabular``), if anything.
+    def augmentation(self, input_shape: tuple[int, ...]) -> Augmentation | None:
+        """What is done to training batches of inputs of this shape, if anything.
 
         Raises:
             SettingsError: it is not for such data.
         """
         from archwright.data import Augmentation
 
-        made = Augmentation(self.crop, self.flip, self.cutout, self.mixup, self.cutmix)
-        made.check(kind)
+        bands = input_shape if isinstance(input_shape, Bands) else None
+        moved = not self.centre_safe
+        made = Augmentation(
+            crop=self.crop * moved,
+            flip=self.flip,
+            cutout=self.cutout * moved,
+            mixup=self.mixup,
+            cutmix=self.cutmix * moved,
+            vertical_flip=self.vertical_flip,
+            bands=bands,
+        )
+        made.check("image" if bands is not None or len(input_shape) == 3 else "tabular")
         return None if made.is_none else made
 
     def _check(self, name: str, holds: bool, rule: str) -> None:

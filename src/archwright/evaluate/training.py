@@ -139,7 +139,7 @@ class _Trainer:
         self.optimizer = make_optimizer(network, training)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = Average(network, training.ema) if training.ema else None
-        self.augmentation = training.augmentation(data.kind)
+        self.augmentation = training.augmentation(data.input_shape)
         weights = torch.from_numpy(data.class_weights()).float().to(device)
         self.weights = weights if training.class_weights else None
         self.curve: list[dict[str, float]] = []

@@ -8,6 +8,7 @@ from typing import Any
 from archwright.data import Data
 from archwright.export.model import Model
 from archwright.families import Family
+from archwright.shapes import Bands
 
 
 def model_card(
@@ -89,19 +90,19 @@ def _data(data: Data) -> str:
 
 
 def _usage(model: Model, onnx: str) -> str:
-    shape = " x ".join(map(str, model.input_shape))
+    shape, given, fed = _forms(model)
     units = "bytes, 0 to 255" if model.byte_inputs else "floats in the units of the training data"
-    return f"""Inputs are *raw*: `batch x {shape}`, {units}. The normalisation is part of the model.
+    return f"""Inputs are *raw*: `{shape}`, {units}. The normalisation is part of the model.
 
 ```python
 import archwright
 
 model = archwright.load("path/of/this/folder")
-answer = model.predict(images)          # answer.names, answer.probabilities
+answer = model.predict({given})  # answer.names, answer.probabilities
 ```
 
 ```
-archwright predict path/of/this/folder new_images/
+archwright predict path/of/this/folder {"new.npz" if isinstance(model.input_shape, Bands) else "new_images/"}
 ```
 
 ONNX (`model.onnx`): {onnx}.
@@ -110,8 +111,18 @@ ONNX (`model.onnx`): {onnx}.
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
-(logits,) = session.run(None, {{"input": images.astype("float32")}})
+(logits,) = session.run(None, {{{fed}}})
 ```"""
+
+
+def _forms(model: Model) -> tuple[str, str, str]:
+    """Shape of a batch, and how images are given to ``predict`` and to ONNX."""
+    shape = model.input_shape
+    if not isinstance(shape, Bands):
+        return f"batch x {' x '.join(map(str, shape))}", "images", '"input": images.astype("float32")'
+    given = ", ".join(f'"{band}": images["{band}"]' for band in shape.images)
+    fed = ", ".join(f'"{band}": images["{band}"].astype("float32")' for band in shape.images)
+    return f"batch x {shape} (one array for each band)", f"{{{given}}}", fed
 
 
 def _number(value: Any) -> str:

@@ -18,8 +18,9 @@ from archwright.data.folder import ENDINGS
 from archwright.errors import DataError, FamilyError, SettingsError, StudyError
 from archwright.export.model import Model
 from archwright.export.writing import read_description
-from archwright.families import family_from_spec
+from archwright.families import family_from_spec, for_shape, merging
 from archwright.families.userfile import adapted
+from archwright.shapes import Bands
 from archwright.space import Architecture
 
 BATCH = 256
@@ -43,8 +44,9 @@ def load(path: str | Path, *, device: str = "cpu", build: Callable[..., nn.Modul
     folder = _model_folder(Path(path))
     described = read_description(folder)
     architecture = Architecture(described["architecture"])
-    shape = tuple(described["input_shape"])
-    network = _builder(described["family"], folder, build)(architecture, shape, len(described["classes"]))
+    shape = Bands.from_json(described["bands"]) if "bands" in described else tuple(described["input_shape"])
+    builder = _builder(described["family"], folder, build, shape, described.get("merges_bands", False))
+    network = builder(architecture, shape, len(described["classes"]))
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise StudyError(f"the weights {weights} are missing; export the model again")
@@ -81,16 +83,23 @@ def _model_folder(path: Path) -> Path:
     raise StudyError(f"there is no exported model in {path}; name a study's folder or one with architecture.json")
 
 
-def _builder(spec: dict[str, Any], folder: Path, build: Callable[..., nn.Module] | None) -> Callable[..., nn.Module]:
+def _builder(
+    spec: dict[str, Any],
+    folder: Path,
+    build: Callable[..., nn.Module] | None,
+    shape: tuple[int, ...],
+    merges_bands: bool,
+) -> Callable[..., nn.Module]:
     if spec["kind"] == "python":
         if build is None:
             raise FamilyError(
                 f"the network of {folder} was built by a Python function that is not stored; pass it: load(path, build=...)"
             )
-        return adapted(build, "load(build=...)")
+        taken = adapted(build, "load(build=...)")
+        return merging(taken) if merges_bands else taken
     if spec["kind"] == "file":
         spec = {**spec, "source": str(folder / spec["source"])}
-    family = family_from_spec(spec)
+    family = for_shape(family_from_spec(spec), shape)
     return lambda *of_what: family.deploy(family.build(*of_what))
 
 
@@ -133,7 +142,7 @@ def _read(path: Path, model: Model, resize: bool) -> Iterator[tuple[list[str], A
     if not path.is_file():
         raise DataError(f"there is no file or folder {path}")
     if path.suffix.lower() in (".npy", ".npz"):
-        yield [str(path)], _array(path)
+        yield [str(path)], _bands(path, model.input_shape) if isinstance(model.input_shape, Bands) else _array(path)
     else:
         yield [str(path)], _image(path, model, resize)
 
@@ -153,8 +162,31 @@ def _array(path: Path) -> NDArray[Any]:
         raise DataError(f"{path} cannot be read as an array: {error}") from error
 
 
+def _bands(path: Path, bands: Bands) -> dict[str, NDArray[Any]]:
+    """Arrays by band, from ``images_NAME``, ``test_images_NAME`` or ``NAME`` of an ``.npz`` file."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} has one array, and the model takes several bands ({bands}); give a .npz file")
+        found = {}
+        for band in bands.images:
+            names = [n for n in (f"images_{band}", f"test_images_{band}", band) if n in loaded.files]
+            if not names:
+                raise DataError(f"{path} has no array images_{band}; the model takes {bands}")
+            found[band] = loaded[names[0]]
+        return found
+    except DataError:
+        raise
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as arrays: {error}") from error
+
+
 def _image(path: Path, model: Model, resize: bool) -> torch.Tensor:
     shape = model.input_shape
+    if isinstance(shape, Bands):
+        raise DataError(
+            f"the model takes several images at once ({shape}); give a .npz file with images_NAME for each band"
+        )
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(f"the model takes inputs of shape {shape}, not images; give arrays (.npy, .npz)")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from archwright.data.device import per_value
 from archwright.errors import DataError
+from archwright.shapes import Bands
 from archwright.space import Architecture
 
 
@@ -35,7 +37,8 @@ class Model(nn.Module):
 
     ``model(x)`` takes *raw* inputs as the data had them (bytes 0 to 255, or floats in the data's own units),
     ``batch x *input_shape``, and gives logits ``batch x classes``. ``model.network`` is the network itself, which takes
-    normalised inputs.
+    normalised inputs. Where an example has several images (``input_shape`` is :class:`~archwright.shapes.Bands`),
+    ``x`` is ``batch x values``, as ``input_shape.pack`` makes them; :meth:`predict` takes the arrays by band too.
 
     Attributes:
         network: the trained network.
@@ -64,14 +67,13 @@ class Model(nn.Module):
         super().__init__()
         self.network = network
         self.architecture = architecture
-        self.input_shape = tuple(input_shape)
+        self.input_shape = input_shape if isinstance(input_shape, Bands) else tuple(input_shape)
         self.classes = tuple(classes)
         self.byte_inputs = byte_inputs
         self.metrics = metrics or {}
-        shape = (1, -1, *([1] * (len(self.input_shape) - 1)))
         self.register_buffer("scale", torch.tensor(1 / 255 if byte_inputs else 1.0), persistent=False)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(shape), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(shape), persistent=False)
+        self.register_buffer("mean", per_value(mean, self.input_shape), persistent=False)
+        self.register_buffer("std", per_value(std, self.input_shape), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of raw inputs."""
@@ -80,7 +82,7 @@ class Model(nn.Module):
         return logits
 
     def predict(self, inputs: Any, *, batch_size: int = 256) -> Predictions:
-        """Classes and probabilities of raw inputs, an array or tensor ``n x *input_shape``.
+        """Classes and probabilities of raw inputs, an array or tensor ``n x *input_shape``, or arrays by band.
 
         Grey images may lack their channel axis, colour images may have it last; a single input may lack the batch.
 
@@ -106,6 +108,8 @@ class Model(nn.Module):
         Raises:
             DataError: they cannot be read so.
         """
+        if isinstance(self.input_shape, Bands) and isinstance(inputs, Mapping):
+            inputs = self.input_shape.pack({str(band): _images(array) for band, array in inputs.items()})
         x = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.asarray(inputs))
         want = self.input_shape
         if tuple(x.shape) == want:
@@ -122,3 +126,10 @@ class Model(nn.Module):
         raise DataError(
             f"the model takes inputs of shape {want}, and these have {tuple(x.shape)}; bring them to that size first"
         )
+
+
+def _images(array: Any) -> NDArray[Any]:
+    """A band's images as ``n x channels x height x width``."""
+    from archwright.data.arrays import as_inputs
+
+    return as_inputs(array.cpu().numpy() if isinstance(array, Tensor) else array, "a band")

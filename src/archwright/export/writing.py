@@ -23,7 +23,9 @@ from archwright.errors import ArchwrightError, MissingDependencyError, StudyErro
 from archwright.export.card import model_card
 from archwright.export.model import Model
 from archwright.export.neighbours import copy_with_neighbours
-from archwright.families import Family, family_spec
+from archwright.families import Family, family_spec, for_shape
+from archwright.layers import MergeBands
+from archwright.shapes import Bands
 from archwright.space import Architecture
 from archwright.study.record import write_json
 
@@ -45,7 +47,7 @@ def export_model(
 ) -> dict[str, Path]:
     """Write weights, architecture, model card and ONNX into ``folder``, replacing what was there only when all is done.
 
-    ONNX takes raw inputs (its first step is the normalisation), any batch size, and is compared with torch; where it
+    ONNX takes raw inputs (its first step is the normalisation; one input for each band), any batch size, and is compared with torch; where it
     cannot be made, the model card says why and the rest is written all the same.
 
     Args:
@@ -59,6 +61,7 @@ def export_model(
     Raises:
         StudyError: the folder cannot be written.
     """
+    family = for_shape(family, data.input_shape)
     network = family.deploy(network).cpu()
     model = Model(
         network,
@@ -122,19 +125,39 @@ def export_onnx(model: Model, path: Path) -> str:
 
 def _write_onnx(model: Model, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
-    example = _example(model, 2)
+    inputs = _inputs(model, 2)
+    banded = isinstance(model.input_shape, Bands)
     with _quiet():
         torch.onnx.export(
-            model,
-            (example,),
+            _TakesImages(model).eval() if banded else model,
+            tuple(inputs.values()),
             str(path),
             dynamo=True,
-            input_names=["input"],
+            input_names=list(inputs),
             output_names=["logits"],
-            dynamic_shapes={"x": {0: batch}},
+            dynamic_shapes={"images": tuple({0: batch} for _ in inputs)} if banded else {"x": {0: batch}},
             external_data=False,
             verbose=False,
         )
+
+
+class _TakesImages(nn.Module):
+    """A model on bands with one input for each of them."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *images: torch.Tensor) -> torch.Tensor:
+        """Logits of raw images, in the order of the bands."""
+        logits: torch.Tensor = self.model(torch.cat([image.flatten(1) for image in images], dim=1))
+        return logits
+
+
+def _inputs(model: Model, size: int) -> dict[str, torch.Tensor]:
+    """Noise for the inputs of ONNX, by name."""
+    rows = _example(model, size)
+    return dict(model.input_shape.unpack(rows)) if isinstance(model.input_shape, Bands) else {"input": rows}
 
 
 def _difference(model: Model, path: Path, runtime: Any) -> float:
@@ -144,7 +167,7 @@ def _difference(model: Model, path: Path, runtime: Any) -> float:
         x = _example(model, size)
         with torch.no_grad():
             ours = model(x).numpy()
-        (theirs,) = session.run(None, {"input": x.numpy()})
+        (theirs,) = session.run(None, {name: image.numpy() for name, image in _inputs(model, size).items()})
         if theirs.shape != ours.shape:
             return float("inf")
         worst = max(worst, float(np.abs(ours - theirs).max() / max(1.0, np.abs(ours).max())))
@@ -168,12 +191,21 @@ def _description(model: Model, family: Family, data: Data, metrics: Mapping[str,
         "family": spec,
         "architecture": model.architecture.to_json(),
         "input_shape": list(model.input_shape),
+        **_banding(model),
         "classes": list(model.classes),
         "preprocessing": {"byte_inputs": model.byte_inputs, "mean": list(data.mean), "std": list(data.std)},
         "data": data.description(),
         "metrics": dict(metrics),
         "versions": {"archwright": __version__, "torch": torch.__version__},
     }
+
+
+def _banding(model: Model) -> dict[str, Any]:
+    """How an example's images lie in its row, and whether the network has a part that merges them in front."""
+    if not isinstance(model.input_shape, Bands):
+        return {}
+    merges = isinstance(getattr(model.network, "merge", None), MergeBands)
+    return {"bands": model.input_shape.to_json(), "merges_bands": merges}
 
 
 def _replace(folder: Path, new: Path) -> None:

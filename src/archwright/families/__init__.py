@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import FamilyError, unknown
 from archwright.families.attention import attention
+from archwright.families.bands import for_shape, merging
 from archwright.families.base import Build, Family
 from archwright.families.cnn import cnn
 from archwright.families.darts import darts
@@ -134,5 +135,7 @@ __all__ = [
     "family_from_file",
     "family_from_spec",
     "family_spec",
+    "for_shape",
     "get_family",
+    "merging",
 ]

@@ -67,6 +67,8 @@ class Family:
         morph: ``(child, parent, input_shape)`` -> how the parent's weights become the child's, for weight inheritance;
             without it, tensors of the same name are copied as far as their shapes agree.
         cells: the cells that its architectures stand for, where a supernet can search them.
+        takes_bands: its networks take examples of several images themselves: ``build`` gets
+            :class:`~archwright.shapes.Bands` for a shape, the module ``batch x values``. Without it, they are merged before.
         source: the user's file, when the family comes from one.
     """
 
@@ -85,6 +87,7 @@ class Family:
     deployed: Callable[[nn.Module], nn.Module] | None = None
     morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph] | None = None
     cells: CellSpace | None = None
+    takes_bands: bool = False
     source: str | None = None
 
     def key(self, architecture: Architecture) -> str:

@@ -18,7 +18,7 @@ from archwright.space import Architecture, Space
 
 
 def family_from_file(path: str | Path) -> Family:
-    """Read a file that defines ``space`` and ``build``, and perhaps ``default``, ``canonical`` and ``deployed``.
+    """Read a file that defines ``space`` and ``build``, and perhaps ``default``, ``canonical``, ``deployed`` and ``takes_bands``.
 
     ``space`` is a :class:`~archwright.space.Space` or a dict of parameters; ``build`` takes ``architecture``,
     ``input_shape`` and ``num_classes``, by position, or only the first of them.
@@ -57,6 +57,7 @@ def family_from_file(path: str | Path) -> Family:
         default=default,
         canonical=getattr(module, "canonical", None),
         deployed=getattr(module, "deployed", None),
+        takes_bands=bool(getattr(module, "takes_bands", False)),
         source=str(file),
     )
 

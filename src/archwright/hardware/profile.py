@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from archwright.errors import FamilyError, SettingsError, unknown
-from archwright.families import Family
+from archwright.families import Family, for_shape
 from archwright.hardware.accuracy import accuracy
 from archwright.hardware.predictors import read_json
 from archwright.space import Architecture
@@ -227,7 +227,7 @@ def measure_profile(
         on_done: is told of progress: what, done, of how many.
 
     Raises:
-        SettingsError: numbers that make no sense.
+        SettingsError: numbers that make no sense, or so few architectures that no whole network can be judged.
         FamilyError: the family cannot take the shape.
     """
     import torch
@@ -247,6 +247,7 @@ def measure_profile(
         )
     if clock not in CLOCKS:
         raise SettingsError(unknown("clock", clock, CLOCKS))
+    family = for_shape(family, input_shape)
     if family.check_shape is not None:
         family.check_shape(input_shape)
     where = resolve_device(device)
@@ -380,6 +381,11 @@ def _calibrated(
         for i, ((architecture, total, number), times) in enumerate(zip(known, seconds))
     ]
     used = [w for w in networks if not w.held_out]
+    if len(used) < 3:
+        raise SettingsError(
+            f"only {len(used)} whole networks are made of the {len(profile.operations)} operations that were found, too few to "
+            "fit the profile; look at more architectures (--architectures)"
+        )
     features = np.array([[1.0, w.operations, w.sum_ms] for w in used])
     measured = np.array([w.measured_ms for w in used])
     constant, overhead, scale = nnls(features / measured[:, None], np.ones(len(used)))[0].tolist()

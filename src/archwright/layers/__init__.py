@@ -10,6 +10,7 @@ from archwright.layers.attention import (
     TransposedAttention,
     ViTBlock,
 )
+from archwright.layers.bands import MergeBands, on_bands
 from archwright.layers.blocks import (
     ConvNormAct,
     DilatedConv,
@@ -42,6 +43,7 @@ __all__ = [
     "GlobalPoolHead",
     "HybridCell",
     "MBConv",
+    "MergeBands",
     "MobileOneBlock",
     "MobileOneConv",
     "OnPixels",
@@ -61,6 +63,7 @@ __all__ = [
     "conv_encoder",
     "fuse",
     "local_representation",
+    "on_bands",
     "set_drop_path",
     "swiftformer_network",
 ]
