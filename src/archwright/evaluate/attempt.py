@@ -18,7 +18,7 @@ from archwright.errors import ArchwrightError
 from archwright.evaluate.devices import derived_seed, is_out_of_memory
 from archwright.evaluate.inheritance import inherit
 from archwright.evaluate.settings import Training
-from archwright.evaluate.training import OnEpoch, Trained, train
+from archwright.evaluate.training import OnEpoch, Trained
 from archwright.evaluation import Evaluation, Status
 from archwright.families import check_output
 from archwright.space import Architecture
@@ -111,16 +111,13 @@ class Attempt:
             self._costs["inherited"] = self._inherit(self.network, *self.inherited, own_seed)
         self._stage = "training"
         limit = self.time_limit
-        trained = train(
+        trained = self.evaluator.train(
             self.network,
-            self.evaluator.data,
             self.training,
             seed=own_seed,
-            device=self.evaluator.device,
             on_epoch=self._tell if repeat == 0 else self._count,
             checkpoint=self.checkpoint,
             time_limit=None if limit is None else limit - (time.monotonic() - self._started),
-            splits=self.evaluator.splits(),
         )
         if trained.ending == "failed":
             raise _BrokenCandidateError(trained.reason)
