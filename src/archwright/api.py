@@ -310,6 +310,11 @@ def search(
         watcher=watcher or Silent(),
         final_watcher=final_watcher or Silent(),
     )
+    if processes > 1:
+        from archwright.evaluate.devices import resolve_device
+        from archwright.evaluate.ranks import warn_of_crowding
+
+        warn_of_crowding(max(1, workers), processes, resolve_device(device))
     if inherit or inherit_epochs is not None:
         described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
     if clues is not None:

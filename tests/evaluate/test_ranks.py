@@ -177,6 +177,7 @@ def test_a_training_over_its_time_limit_is_killed(ranks: Ranks):
     assert not ranks_running()
 
 
+@pytest.mark.slow
 def test_what_on_epoch_raises_goes_through_and_ends_the_processes(ranks: Ranks):
     def interrupted(_epoch, _point):
         raise KeyboardInterrupt

@@ -30,6 +30,9 @@ LONGEST_REASON = 300
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(np.__file__).parent), str(Path(__file__).parents[1]))
 """Folders in whose files a user's mistake is not to be looked for."""
 
+SENT = "<dynamic-code>"
+"""File name of functions and classes that cloudpickle brought to this process."""
+
 
 @dataclass
 class Attempt:
@@ -223,5 +226,9 @@ def explain(stage: str, error: BaseException, source: str | None = None, where: 
 def _place(error: BaseException, source: str | None) -> str:
     """Where in the user's own code it happened: the innermost line that is not a library's."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(LIBRARIES)]
-    own = [f for f in frames if source is not None and Path(f.filename).name == Path(source).name] or frames
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    places = [(Path(f.filename).name, f.lineno) for f in frames]
+    if source is not None:
+        file = Path(source).name
+        places = [(file if name == SENT else name, line) for name, line in places]
+        places = [place for place in places if place[0] == file] or places
+    return f" ({places[-1][0]}, line {places[-1][1]})" if places else ""

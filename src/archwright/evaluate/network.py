@@ -206,7 +206,7 @@ class NetworkEvaluator:
 
     def _team(self) -> Ranks:
         if self._ranks is None:
-            self._ranks = Ranks(self.data, self.processes, resolve_device(self.device))
+            self._ranks = Ranks(self.data, self.processes, resolve_device(self.device), source=self.family.source)
         return self._ranks
 
     def train_fully(

@@ -45,7 +45,7 @@ def main() -> None:
             _tell(connection, "done", _take_part(connection, data, rank, size, device, **job))
         except (Exception, SystemExit) as error:
             spent = f"batch size {job['training'].batch_size} on {device}"
-            _tell(connection, "failed", explain("training", error, where=spent))
+            _tell(connection, "failed", explain("training", error, setup["source"], spent))
 
 
 def _take_part(

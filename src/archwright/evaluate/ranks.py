@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from archwright import subprocesses
 from archwright.data import Data
-from archwright.errors import ArchwrightError, SettingsError
+from archwright.errors import ArchwrightError, ArchwrightWarning, SettingsError
 from archwright.evaluate.checkpoint import copy_into, network_tensors
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import OnEpoch, Trained
@@ -64,6 +65,19 @@ def check_processes(processes: int, training: Training, device: torch.device) ->
         )
 
 
+def warn_of_crowding(workers: int, processes: int, device: torch.device) -> None:
+    """Warn (:class:`~archwright.errors.ArchwrightWarning`) where the processes of all workers have to share cores or GPUs."""
+    cuda = device.type == "cuda"
+    there, what = (torch.cuda.device_count(), "GPUs") if cuda else (subprocesses.cores(), "cores")
+    if processes > 1 and workers * processes > there:
+        each = f"{workers} workers of {processes}" if workers > 1 else f"{processes}"
+        warnings.warn(
+            f"{each} processes share {there} {what} and slow each other down; fewer workers or processes are faster",
+            ArchwrightWarning,
+            stacklevel=3,
+        )
+
+
 class RankError(ArchwrightError):
     """A process of a shared training raised, died or did not start; the message says which and why."""
 
@@ -99,12 +113,16 @@ class Ranks:
         size: how many processes. On ``cuda`` each has a GPU of its own.
         device: ``cpu`` or ``cuda``.
         threads: of all processes together; by default those of torch here.
+        source: the user's file, where networks come from one; for the reasons of failures.
     """
 
-    def __init__(self, data: Data, size: int, device: torch.device, *, threads: int | None = None) -> None:
+    def __init__(
+        self, data: Data, size: int, device: torch.device, *, threads: int | None = None, source: str | None = None
+    ) -> None:
         self.size = size
         self._data = data
         self._device = device
+        self._source = source
         self._threads = max(1, (threads or torch.get_num_threads()) // size)
         self._ranks: list[_Rank] = []
         weakref.finalize(self, _end, self._ranks)
@@ -122,7 +140,14 @@ class Ranks:
             for number in range(self.size):
                 self._ranks.append(_Rank(number, *self._started(number)))
             for rank in self._ranks:
-                rank.send({"path": sys.path, "place": self._place(rank.number), "data": cloudpickle.dumps(self._data)})
+                rank.send(
+                    {
+                        "path": sys.path,
+                        "place": self._place(rank.number),
+                        "source": self._source,
+                        "data": cloudpickle.dumps(self._data),
+                    }
+                )
             deadline = time.monotonic() + START
             for rank in self._ranks:
                 if not rank.connection.poll(max(0.0, deadline - time.monotonic())):
