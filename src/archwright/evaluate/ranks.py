@@ -32,10 +32,13 @@ from archwright.evaluate.training import OnEpoch, Trained
 STANDARD_ERROR = 2
 """Where processes print to: user code may print, and the standard output is for results."""
 
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+"""Network interface over which processes of one machine talk; a host's own name may lead elsewhere."""
+
 START = 300.0
 """Seconds that processes have to import torch and take the data."""
 GRACE = 5.0
-"""Seconds beyond its time limit, and a tenth of it, after which a training that did not end by itself is killed."""
+"""Seconds that a process which no longer answers has to end, so that it can be said how."""
 AFTERMATH = 0.5
 """Seconds in which the death of a rank is looked for after another one raised: what that one says is of a lost connection."""
 
@@ -164,6 +167,7 @@ class Ranks:
             "RANK": str(number),
             "LOCAL_RANK": str(number),
             "WORLD_SIZE": str(self.size),
+            "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", LOOPBACK),
             "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
         }
         return subprocesses.start(
@@ -188,7 +192,8 @@ class Ranks:
         checkpoint_seconds: float = 20.0,
         time_limit: float | None = None,
     ) -> Trained:
-        """Train a network, in place; see :func:`~archwright.evaluate.train`. On time out the processes are killed.
+        """Train a network, in place; see :func:`~archwright.evaluate.train`. Over its
+        ``time_limit``, which leaves out the start of processes, a training is killed.
 
         Raises:
             RankError: a process raised, died or could not start, or the network cannot be sent to it.
@@ -214,7 +219,8 @@ class Ranks:
             raise
         if watch.timed_out:
             self.close()
-        copy_into(network_tensors(network), tensors or network_tensors(network))
+        else:
+            copy_into(network_tensors(network), tensors)
         network.to(self._device)
         return trained
 

@@ -92,7 +92,7 @@ def meeting(rank: int, size: int, place: Path, device: torch.device) -> Iterator
     """
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=place.absolute().as_uri(),
+        store=distributed.FileStore(str(place), size),  # type: ignore[attr-defined]
         rank=rank,
         world_size=size,
         timeout=PATIENCE,
