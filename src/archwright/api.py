@@ -31,6 +31,7 @@ from archwright.study.loop import Loop, Silent, Watcher
 from archwright.study.record import StudyRecord, Trial, jsonable, write_json
 from archwright.study.stopping import Budget, EarlyStopping
 from archwright.study.storage import Store, save_settings
+from archwright.study.torchrun import led, wanted_processes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from archwright.study.final import FinalSettings
 
 DEFAULT_SEARCHER = "rea"
-LOOSE = ("budget", "workers", "threads", "device", "time_limit", "final", "command", "versions", "storage")
+LOOSE = ("budget", "workers", "threads", "device", "processes", "time_limit", "final", "command", "versions", "storage")
 """Settings that may change when a study is continued."""
 
 
@@ -167,6 +168,7 @@ def make_goal(
     return goal
 
 
+@led
 def search(
     space: Space | Family | str | Path,
     build: Callable[..., nn.Module] | None = None,
@@ -193,6 +195,7 @@ def search(
     time_limit: float | None = None,
     stop_early: bool = False,
     repeats: int = 1,
+    processes: int | None = None,
     replicate: bool = False,
     inherit: bool = False,
     inherit_epochs: int | None = None,
@@ -239,6 +242,8 @@ def search(
         time_limit: seconds for one evaluation.
         stop_early: stop trials that are in the worse half at equal epochs.
         repeats: trainings per evaluation, averaged.
+        processes: that share each training, one per GPU on CUDA. In a script that torchrun started, as many as it
+            started by default: rank 0 searches then, and the others get its result (:mod:`archwright.study.torchrun`).
         inherit: start each training from the weights of the best finished trial that differs in one parameter. Scores of
             such trials owe something to their ancestors; the final training starts from scratch. Needs ``study``.
         inherit_epochs: of trainings that start so; ``epochs`` by default.
@@ -273,7 +278,8 @@ def search(
     amounts = checked_amounts(searcher, fidelities, epochs, function, stop_early)
     if amounts and function is None:
         epochs = int(amounts[-1])
-    how = Trainings(data, training, epochs, device, repeats, time_limit, amounts, latency_from)
+    processes = 1 if function is not None and processes is None else wanted_processes(processes)
+    how = Trainings(data, training, epochs, device, repeats, time_limit, amounts, latency_from, processes)
     evaluator: Evaluator
     if function is not None:
         evaluator, described = function_evaluator(function, goal, how)
@@ -304,6 +310,11 @@ def search(
         watcher=watcher or Silent(),
         final_watcher=final_watcher or Silent(),
     )
+    if processes > 1:
+        from archwright.evaluate.devices import resolve_device
+        from archwright.evaluate.ranks import warn_of_crowding
+
+        warn_of_crowding(max(1, workers), processes, resolve_device(device))
     if inherit or inherit_epochs is not None:
         described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
     if clues is not None:
@@ -315,6 +326,7 @@ def search(
             **described,
             "warm_start": [a.to_json() for a in given],
             "device": device,
+            "processes": processes,
             "command": list(command or []),
         },
         given,

@@ -90,7 +90,7 @@ def test_costs_in_the_goal_are_measured_and_told_with_each_epoch(make):
     ],
 )
 def test_a_bound_that_needs_no_training_is_checked_before_it_and_costs_nothing(make, monkeypatch, bound, words):
-    import archwright.evaluate.attempt as module
+    import archwright.evaluate.network as module
 
     monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail("it was trained"))
     evaluation = make(Goal(ACCURACY, (bound, Bound("accuracy", "at_least", 0.1))))(GOOD)
@@ -260,7 +260,7 @@ def test_full_training_gives_the_network_and_resumes_exactly(make, tmp_path, mon
         raise _KilledError
 
     file = tmp_path / "a.checkpoint"
-    import archwright.evaluate.attempt as module
+    import archwright.evaluate.network as module
 
     original = module.train
     monkeypatch.setattr(module, "train", lambda *a, **k: original(*a, **k, checkpoint_seconds=0))

@@ -54,7 +54,7 @@ class Environment(Echo):
 
 
 def test_threads_are_divided_among_workers(monkeypatch):
-    monkeypatch.setattr("archwright.study.executors._cores", lambda: 8)
+    monkeypatch.setattr("archwright.study.executors.cores", lambda: 8)
     assert [e.metrics["threads"] for e in run(Processes(Environment(), 2), 2)] == [4, 4]
 
 

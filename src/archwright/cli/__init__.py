@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 
 def main() -> None:
@@ -13,7 +17,8 @@ def main() -> None:
     from archwright.errors import ArchwrightError
 
     try:
-        app()
+        with _plain_warnings():
+            app()
     except ArchwrightError as error:
         sys.stderr.write(f"archwright: {' '.join(str(error).split())}\n")
         sys.exit(2)
@@ -23,3 +28,21 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within, warnings of ours are one line, without the place in the code."""
+    from archwright.errors import ArchwrightWarning
+
+    with warnings.catch_warnings():
+        shown_before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, ArchwrightWarning):
+                sys.stderr.write(f"archwright: warning: {message}\n")
+            else:
+                shown_before(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield

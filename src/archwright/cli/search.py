@@ -205,6 +205,14 @@ def search(
             help="Trainings (or initialisations that are scored) per evaluation, averaged.", rich_help_panel=TRAIN
         ),
     ] = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that share each training, one per GPU on cuda; 1 by default, under torchrun as many as it started.",
+            rich_help_panel=TRAIN,
+            show_default=False,
+        ),
+    ] = None,
     train: Annotated[
         list[str],
         typer.Option(
@@ -264,6 +272,7 @@ def search(
     from archwright.families import get_family
     from archwright.study.evaluators import make_budget
     from archwright.study.final import FinalSettings
+    from archwright.study.torchrun import is_first
 
     directions = dict.fromkeys(maximize, "maximize") | dict.fromkeys(minimize, "minimize")
     both = set(maximize) & set(minimize)
@@ -285,7 +294,7 @@ def search(
     how: dict[str, Any] = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
     loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target, merge=merge)
     folder = study or Path("runs") / f"{made.name}-{loaded.name}"
-    show = not quiet and not json
+    show = not quiet and not json and is_first()
     with Progress(_searched(goal, evaluate), limits, shown=show) as progress:
         result = archwright.search(
             made,
@@ -309,6 +318,7 @@ def search(
             time_limit=common.seconds(time_limit, "--time-limit"),
             stop_early=stop_early,
             repeats=repeats,
+            processes=processes,
             replicate=replicate,
             inherit=inherit,
             inherit_epochs=inherit_epochs,
@@ -320,9 +330,9 @@ def search(
             final_watcher=progress.final,
             command=["archwright", *sys.argv[1:]],
         )
-    if json:
+    if json and is_first():
         common.print_json(result.to_json())
-    else:
+    elif is_first():
         _summarise(result)
     if result.interrupted:
         if not json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -29,6 +30,12 @@ class DeviceSplit:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def part(self, rows: slice) -> DeviceSplit:
+        """Some of the examples, without copying them."""
+        taken = copy(self)
+        taken.inputs, taken.targets = self.inputs[rows], self.targets[rows]
+        return taken
 
     def prepared(self, index: Tensor | slice) -> Tensor:
         """Normalised inputs at ``index``, float32."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from archwright.evaluate.network import NetworkEvaluator
     from archwright.evaluate.scoring import Scored, evaluate_split
     from archwright.evaluate.settings import Training
+    from archwright.evaluate.team import Team
     from archwright.evaluate.training import Trained, train
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "network": ("NetworkEvaluator",),
     "scoring": ("Scored", "evaluate_split"),
     "settings": ("Training",),
+    "team": ("Team",),
     "training": ("Trained", "train"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,6 +35,7 @@ __all__ = [
     "Metric",
     "NetworkEvaluator",
     "Scored",
+    "Team",
     "Trained",
     "Training",
     "check_metrics",

@@ -18,7 +18,7 @@ from archwright.errors import ArchwrightError
 from archwright.evaluate.devices import derived_seed, is_out_of_memory
 from archwright.evaluate.inheritance import inherit
 from archwright.evaluate.settings import Training
-from archwright.evaluate.training import OnEpoch, Trained, train
+from archwright.evaluate.training import OnEpoch, Trained
 from archwright.evaluation import Evaluation, Status
 from archwright.families import check_output
 from archwright.space import Architecture
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LONGEST_REASON = 300
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(np.__file__).parent), str(Path(__file__).parents[1]))
 """Folders in whose files a user's mistake is not to be looked for."""
+
+SENT = "<dynamic-code>"
+"""File name of functions and classes that cloudpickle brought to this process."""
 
 
 @dataclass
@@ -111,16 +114,13 @@ class Attempt:
             self._costs["inherited"] = self._inherit(self.network, *self.inherited, own_seed)
         self._stage = "training"
         limit = self.time_limit
-        trained = train(
+        trained = self.evaluator.train(
             self.network,
-            self.evaluator.data,
             self.training,
             seed=own_seed,
-            device=self.evaluator.device,
             on_epoch=self._tell if repeat == 0 else self._count,
             checkpoint=self.checkpoint,
             time_limit=None if limit is None else limit - (time.monotonic() - self._started),
-            splits=self.evaluator.splits(),
         )
         if trained.ending == "failed":
             raise _BrokenCandidateError(trained.reason)
@@ -226,5 +226,9 @@ def explain(stage: str, error: BaseException, source: str | None = None, where: 
 def _place(error: BaseException, source: str | None) -> str:
     """Where in the user's own code it happened: the innermost line that is not a library's."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(LIBRARIES)]
-    own = [f for f in frames if source is not None and Path(f.filename).name == Path(source).name] or frames
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    places = [(Path(f.filename).name, f.lineno) for f in frames]
+    if source is not None:
+        file = Path(source).name
+        places = [(file if name == SENT else name, line) for name, line in places]
+        places = [place for place in places if place[0] == file] or places
+    return f" ({places[-1][0]}, line {places[-1][1]})" if places else ""

@@ -20,9 +20,10 @@ from archwright.evaluate.devices import derived_seed, resolve_device, seeded
 from archwright.evaluate.inheritance import read_weights
 from archwright.evaluate.metrics import METRICS, absent_classes, check_metrics, confidence_intervals
 from archwright.evaluate.precision import Precision
+from archwright.evaluate.ranks import Ranks, check_processes
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
-from archwright.evaluate.training import OnEpoch, device_splits
+from archwright.evaluate.training import OnEpoch, Trained, device_splits, train
 from archwright.evaluation import Evaluation, Goal, Objective
 from archwright.families import Family, check_output, for_shape
 from archwright.hardware.profile import DeviceProfile
@@ -55,9 +56,10 @@ class NetworkEvaluator:
         profile_batch_size, profile_repeats, profile_threads: for latency, throughput and memory, see
             :func:`~archwright.evaluate.profile_network`. ``training_memory_mb`` has the training's batch size.
         latency: times of a device that predict ``latency_ms``, which is then not measured.
+        processes: that share each training, see :class:`~archwright.evaluate.ranks.Ranks`; on CUDA each has a GPU.
 
     Raises:
-        SettingsError: an unknown metric, a device or precision that is not there, numbers that make no sense, AUC
+        SettingsError: an unknown metric, a device or precision that is not there, more processes than devices, numbers that make no sense, AUC
             wanted where the validation split lacks a class, augmentation that is not for such data, or a latency
             profile of something else.
         FamilyError: the family cannot take the data's shape.
@@ -76,7 +78,9 @@ class NetworkEvaluator:
     profile_repeats: int = 30
     profile_threads: int | None = None
     latency: DeviceProfile | None = None
+    processes: int = 1
     _splits: tuple[DeviceSplit, DeviceSplit] | None = field(default=None, init=False, repr=False, compare=False)
+    _ranks: Ranks | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_metrics(self.goal)
@@ -84,7 +88,9 @@ class NetworkEvaluator:
             raise SettingsError(f"repeats must be at least 1, not {self.repeats}")
         if self.time_limit is not None and not self.time_limit > 0:
             raise SettingsError(f"the time limit must be above 0 seconds, not {self.time_limit:g}")
-        Precision(self.training.precision, resolve_device(self.device))
+        device = resolve_device(self.device)
+        check_processes(self.processes, self.training, device)
+        Precision(self.training.precision, device)
         self.training.augmentation(self.data.input_shape)
         missing = absent_classes(self.data.validation.targets, self.data.num_classes)
         if missing and "auc" in self.goal.metrics:
@@ -97,7 +103,7 @@ class NetworkEvaluator:
             self.latency.check(self.family, self.data.input_shape, self.data.num_classes)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_splits": None}
+        return {**self.__dict__, "_splits": None, "_ranks": None}
 
     def __call__(
         self,
@@ -189,6 +195,21 @@ class NetworkEvaluator:
             )
         return found
 
+    def train(self, network: nn.Module, training: Training, **how: Any) -> Trained:
+        """Train a network, in place, in as many processes as there are to be; ``how`` as for :func:`~archwright.evaluate.train`.
+
+        Raises:
+            RankError: something went wrong in one of several processes.
+        """
+        if self.processes == 1:
+            return train(network, self.data, training, device=self.device, splits=self.splits(), **how)
+        return self._team().train(network, training, **how)
+
+    def _team(self) -> Ranks:
+        if self._ranks is None:
+            self._ranks = Ranks(self.data, self.processes, resolve_device(self.device), source=self.family.source)
+        return self._ranks
+
     def train_fully(
         self,
         architecture: Architecture,
@@ -268,7 +289,10 @@ class NetworkEvaluator:
 
         device = resolve_device(self.device)
         optim.AdamW([nn.Parameter(zeros(1, device=device))])
-        self.splits()
+        if self.processes == 1:
+            self.splits()
+        else:
+            self._team().start()
 
     def splits(self) -> tuple[DeviceSplit, DeviceSplit]:
         """Training and validation examples on the device, copied there once per process."""

@@ -29,6 +29,7 @@ from archwright.evaluate.optimizers import Average, make_optimizer
 from archwright.evaluate.precision import Precision
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
+from archwright.evaluate.team import Team
 from archwright.layers import set_drop_path
 
 Ending = Literal["complete", "patience", "stopped", "failed"]
@@ -77,6 +78,7 @@ def train(
     time_limit: float | None = None,
     splits: tuple[DeviceSplit, DeviceSplit] | None = None,
     also: Mapping[str, DeviceSplit] | None = None,
+    team: Team | None = None,
 ) -> Trained:
     """Train a network, in place. The same seed and initial weights give the same network, bit by bit on a CPU.
 
@@ -94,6 +96,10 @@ def train(
         splits: training and validation examples on the device, where the caller has them already.
         also: further splits by name, measured with every validation; their metrics are in the curve as ``NAME_accuracy``
             and so on, and decide nothing.
+        team: of processes that all call this with the same arguments and share every batch, one per device. Their order of
+            examples and augmentation are those of one process, so that without batch norm and dropout the network is,
+            up to rounding, the same. Batch norm sees its process's part of a batch, and is judged by the statistics of
+            rank 0. Rank 0 answers for ``on_epoch``, the time limit (after each epoch) and the checkpoint.
 
     Raises:
         SettingsError: a device or precision that is not there, or a checkpoint of another training.
@@ -101,7 +107,7 @@ def train(
     where = resolve_device(device)
     if splits is None:
         splits = device_splits(data, training, where)
-    trainer = _Trainer(network.to(where), data, training, seed, where, splits, also or {})
+    trainer = _Trainer(network.to(where), data, training, seed, where, splits, also or {}, team)
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     return trainer.run(deadline, on_epoch, checkpoint, checkpoint_seconds)
 
@@ -125,6 +131,7 @@ class _Trainer:
         device: torch.device,
         splits: tuple[DeviceSplit, DeviceSplit],
         also: Mapping[str, DeviceSplit],
+        team: Team | None,
     ) -> None:
         self.network = network
         self.data = data
@@ -133,8 +140,10 @@ class _Trainer:
         self.device = device
         self.examples, self.validation = splits
         self.also = also
+        self.team = team
         if training.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward = network if team is None else team.wrap(network)
         self.precision = Precision(training.precision, device)
         self.optimizer = make_optimizer(network, training)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -166,10 +175,13 @@ class _Trainer:
             self.seconds = time.monotonic() - started
             self.curve.append({**point, "seconds": self.seconds})
             last = epoch == self.training.epochs or self._out_of_patience()
-            if checkpoint is not None and (last or time.monotonic() - saved >= checkpoint_seconds):
+            saves = checkpoint is not None and (self.team is None or self.team.rank == 0)
+            if checkpoint is not None and saves and (last or time.monotonic() - saved >= checkpoint_seconds):
                 self._save(checkpoint)
                 saved = time.monotonic()
             asked_to_stop = on_epoch is not None and not on_epoch(epoch, self.curve[-1])
+            if self.team is not None:
+                asked_to_stop = self.team.agreed(asked_to_stop, self.device)
         return self._concluded()
 
     def _epoch(self, epoch: int, deadline: float) -> dict[str, float]:
@@ -177,7 +189,8 @@ class _Trainer:
         settings = self.training
         if settings.drop_path:
             set_drop_path(self.network, settings.drop_path * (epoch - 1) / settings.epochs)
-        with seeded(derived_seed(self.seed, epoch), self.device):
+        own = (3, self.team.rank) if self.team is not None and self.team.rank else ()
+        with seeded(derived_seed(self.seed, epoch, *own), self.device):
             loss, lr = self._steps(epoch, deadline)
         point = {"epoch": float(epoch), "train_loss": loss, "lr": lr}
         if epoch % settings.eval_every == 0 or epoch == settings.epochs:
@@ -200,15 +213,26 @@ class _Trainer:
             total.add_(self._step(inputs, targets), alpha=len(inputs))
             seen += len(inputs)
             if i % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
-                _check_finite(total, epoch)
-            if time.monotonic() > deadline:
+                _check_finite(self._over_team(total), epoch)
+            if self.team is None and time.monotonic() > deadline:
                 raise _BrokenTrainingError(f"over its time limit in epoch {epoch} of {settings.epochs}")
+        if self.team is not None and self.team.agreed(time.monotonic() > deadline, self.device):
+            raise _BrokenTrainingError(f"over its time limit in epoch {epoch} of {settings.epochs}")
+        total = self._over_team(total)
         _check_finite(total, epoch)
         return float(total) / seen, lr
 
+    def _over_team(self, loss: Tensor) -> Tensor:
+        return loss if self.team is None else self.team.mean(loss)
+
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """One step of the optimiser; returns the batch's loss, on the device."""
-        loss = self._loss(self.precision.run(self.network, inputs), targets)
+        """One step of the optimiser; returns the batch's loss, on the device; in a team, what becomes it in the mean."""
+        rows = None if self.team is None else self.team.rows(len(targets))
+        if self.team is None or rows is None:
+            loss = self._loss(self.precision.run(self.forward, inputs), targets)
+        else:
+            own = self._loss(self.precision.run(self.forward, inputs[rows]), targets[rows])
+            loss = own * (self.team.size * self._weight(targets[rows]) / self._weight(targets))
         scaler, clip = self.precision.scaler, self.training.gradient_clip
         if scaler is None:
             torch.autograd.backward(loss)
@@ -228,6 +252,12 @@ class _Trainer:
             self.average.update()
         return loss.detach()
 
+    def _weight(self, targets: Tensor) -> Tensor | float:
+        """What the mean over these examples is divided by in cross-entropy: with class weights, the sum of theirs."""
+        if self.weights is None or targets.is_floating_point():
+            return float(len(targets))
+        return self.weights[targets].sum()
+
     def _loss(self, output: Any, targets: Tensor) -> Tensor:
         """Cross-entropy, and that of the auxiliary head where there is one."""
         heads = output if isinstance(output, (tuple, list)) else (output,)
@@ -246,6 +276,8 @@ class _Trainer:
         """Validation metrics; keeps a copy of the judged weights where they are the best so far."""
         settings = self.training
         with self._judged():
+            if self.team is not None:
+                self.team.share(self.network.buffers())
             metrics = self._score(self.validation)
             for name, split in self.also.items():
                 metrics |= {f"{name}_{metric}": value for metric, value in self._score(split).items()}
@@ -263,6 +295,7 @@ class _Trainer:
             device=self.device,
             batch_size=max(2 * self.training.batch_size, SCORED_AT_ONCE // math.prod(self.data.input_shape)),
             precision=self.precision,
+            team=self.team,
         )
         return dict(scored.metrics)
 

@@ -58,7 +58,7 @@ def export_trial(
         final = replace(final, epochs=epochs)
     predicted = settings.get("latency") is not None
     evaluator = NetworkEvaluator(
-        record.family, loaded, training, record.final_goal, device=settings["device"],
+        record.family, loaded, training, record.final_goal, device=settings["device"], processes=settings.get("processes", 1),
         latency=load_profile(study / STORED) if predicted else None,
     )  # fmt: skip
     retrainer = Retrainer(evaluator, final.training(training), (study / "checkpoints").absolute())

@@ -31,7 +31,7 @@ class Trainings:
     """How candidates are to be trained, as :func:`archwright.search` was asked.
 
     Attributes:
-        data, training, epochs, device, repeats, time_limit, latency_from: see there.
+        data, training, epochs, device, repeats, time_limit, latency_from, processes: see there.
         amounts: see :func:`checked_amounts`.
     """
 
@@ -43,6 +43,7 @@ class Trainings:
     time_limit: float | None
     amounts: Sequence[float] | None
     latency_from: str | Path | None
+    processes: int = 1
 
 
 @dataclass
@@ -77,8 +78,10 @@ def function_evaluator(function: Callable[..., Any], goal: Goal, how: Trainings)
     """An evaluator from a function of the user's.
 
     Raises:
-        SettingsError: a device profile, which goes with trainings.
+        SettingsError: a device profile or several processes, which go with trainings.
     """
+    if how.processes != 1:
+        raise SettingsError("processes share trainings of ours; a function of your own can start some itself")
     if how.latency_from is not None:
         raise SettingsError(
             "latency_from goes with trainings of ours; a function of your own says itself what latency is"
@@ -119,6 +122,7 @@ def network_evaluator(family: Family, goal: Goal, how: Trainings) -> tuple[Netwo
         repeats=how.repeats,
         time_limit=how.time_limit,
         latency=profile,
+        processes=how.processes,
     )
     made.check()
     described: Described = {

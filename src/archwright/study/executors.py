@@ -5,10 +5,7 @@ An executor has the shape of :class:`concurrent.futures.Executor`: ``submit`` re
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,9 +18,11 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from archwright import subprocesses
 from archwright.errors import StudyError
 from archwright.evaluation import Evaluation
 from archwright.space import Architecture
+from archwright.subprocesses import cores
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 GRACE = 5.0
@@ -147,7 +146,7 @@ class Processes:
                 f"the model or data cannot be sent to worker processes ({type(error).__name__}: {error}); run with "
                 "workers=0, or define them at the top level of a module"
             ) from error
-        threads = threads or max(1, _cores() // workers)
+        threads = threads or max(1, cores() // workers)
         self._time_limit = time_limit
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers = [_Worker(i, payload, threads, logs) for i in range(workers)]
@@ -222,23 +221,14 @@ class _Worker:
         return message
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
         log = open(self._log, "ab") if self._log is not None else subprocess.DEVNULL  # noqa: SIM115
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "archwright.study.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=os.environ | _thread_settings(self._threads),
-                start_new_session=True,
+            self._process, self._connection = subprocesses.start(
+                "archwright.study.worker", threads=self._threads, output=log
             )
         finally:
-            theirs.close()
             if not isinstance(log, int):
                 log.close()
-        self._connection = Connection(ours.detach())
         setup = {"evaluator": self._payload, "path": sys.path}
         try:
             self._connection.send_bytes(cloudpickle.dumps(setup))
@@ -253,43 +243,17 @@ class _Worker:
     def _cause_of_death(self) -> str:
         if self._process is None:
             return "the worker process ended"
-        try:
-            code = self._process.wait(timeout=GRACE)
-        except subprocess.TimeoutExpired:
-            return "the worker process stopped answering"
-        if code == -signal.SIGKILL:
-            return "the worker process was killed (signal 9: out of memory, or killed by a person)"
-        if code < 0:
-            return f"the worker process was ended by signal {-code} ({signal.Signals(-code).name})"
-        where = f"; see {self._log.name}" if self._log is not None else ""
-        return f"the worker process exited with code {code}{where}"
+        how = subprocesses.cause_of_death(self._process, GRACE)
+        where = f"; see {self._log.name}" if self._log is not None and "code" in how else ""
+        return f"the worker process {how}{where}"
 
     def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            subprocesses.kill(process)
 
 
 def _failed(task: Task, reason: str, started: float) -> Evaluation:
     """What a lost worker had spent is not known; it counts as if it had done all its work."""
     seconds = time.monotonic() - started
     return Evaluation(status="failed", reason=reason, fidelity=task.fidelity, cost=task.fidelity, seconds=seconds)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _thread_settings(threads: int) -> dict[str, str]:
-    """Environment of a worker: its number of threads, that threads sleep while they wait, and a log without delay.
-
-    Spinning threads of a process that has not all its cores to itself wait for each other a whole time slice at every
-    operation; small networks then train fifty times slower.
-    """
-    counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return counts | {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"), "PYTHONUNBUFFERED": "1"}
