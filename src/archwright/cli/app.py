@@ -16,6 +16,7 @@ from archwright.cli import (
     report,
     reproduce,
     search,
+    surrogate,
     table,
 )
 
@@ -38,6 +39,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.add_typer(table.app, name="table")
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(hardware.app, name="hardware")
+app.add_typer(surrogate.app, name="surrogate")
 app.command("list")(listing.show)
 
 
