@@ -62,6 +62,9 @@ def pretrain(
     batch: Annotated[int, typer.Option(help="Training examples that proxies see.")] = 64,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the sample, the weights and the order of examples.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes that profile; latencies are taken in this one all the same, one by one.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="Where networks are profiled: auto, cpu, cuda, mps, ...")] = "auto",
     data_dir: common.DataDir = None,
     json: common.Json = False,
@@ -79,7 +82,17 @@ def pretrain(
             space, clues = _of_table(table, dataset, metrics, data_dir)
         else:
             space, clues = _of_networks(
-                str(family), data, metrics, common.pairs(set_, "--set"), limit, batch, seed, device, out, advance
+                str(family),
+                data,
+                metrics,
+                common.pairs(set_, "--set"),
+                limit,
+                batch,
+                seed,
+                device,
+                workers,
+                out,
+                advance,
             )
         if encoding not in ("ordinal", "one_hot"):
             raise SettingsError(f"the encoding must be ordinal or one_hot, not {encoding!r}")
@@ -153,6 +166,7 @@ def _of_networks(
     batch: int,
     seed: int,
     device: str,
+    workers: int,
     out: Path,
     advance: common.Advance,
 ) -> tuple[Space, Clues]:
@@ -168,7 +182,7 @@ def _of_networks(
     networks = NetworkEvaluator(chosen, load_data(data, limit=limit), device=device)
     networks.check()
     log = out.with_suffix(".profile.jsonl")
-    return chosen.space, NetworkClues(networks, names, batch, seed, log, lambda done: advance("", done))
+    return chosen.space, NetworkClues(networks, names, batch, seed, log, lambda done: advance("", done), workers)
 
 
 @contextlib.contextmanager
