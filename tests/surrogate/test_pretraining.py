@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +71,12 @@ def test_fewer_architectures_than_members_are_refused():
     assert make_searcher("ensemble-bo-thesis", small, GOAL, members=3).ask(1)
 
 
+def umask() -> int:
+    old = os.umask(0)
+    os.umask(old)
+    return old
+
+
 def picks(file, objective, seed=0, clues=None):
     """What a search of this objective asks for after its random start."""
     searcher = make_searcher(
@@ -94,6 +103,7 @@ def test_a_stored_surrogate_serves_another_objective_without_new_profiling(tmp_p
     clues = Cost()
     made = pretrain(toy_space(), clues, **QUICK)
     store(made, file, toy_space(), metrics=list(clues.names))
+    assert Path(file).stat().st_mode & 0o777 == 0o666 & ~umask()  # not only the owner may read what is to be shared
     assert read_header(file)["facts"] == {"metrics": ["sum", "first"]}
     again = stored(file, toy_space())
     assert all(torch.equal(a, b) for x, y in zip(made.trunk, again.trunk) for a, b in zip(x, y))

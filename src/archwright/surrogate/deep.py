@@ -163,12 +163,12 @@ class DeepEnsemble:
             about: what must be equal where it is loaded.
             facts: what else a reader should know.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         shape = {"inputs": self.inputs, "heads": len(self.heads), "members": self.members, "trunk": self.trunk_widths}
         said = {"format": FORMAT, "version": 1, **shape, "branch": self.branch, "about": about, "facts": facts or {}}
         tensors = {f"t{i}": t.detach().cpu() for i, t in enumerate(self._parameters(range(len(self.heads))))}
-        save_file(tensors, str(path), metadata={"archwright": json.dumps(said)})
+        Path(path).write_bytes(save(tensors, metadata={"archwright": json.dumps(said)}))
         return said
 
     @classmethod
