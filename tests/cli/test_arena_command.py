@@ -176,6 +176,47 @@ def test_reproduce_freerea_says_where_runs_end(archwright, shared_data):
     assert archwright("reproduce", "freerea", "--data-dir", shared_data, "--runs", 0).code == 2
 
 
+def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, shared_data):
+    words = [
+        "reproduce",
+        "ensemble-search-time",
+        "--data-dir",
+        shared_data,
+        "--runs",
+        2,
+        "--only",
+        "ls",
+        "--out",
+        "kept",
+    ]
+    done = archwright(*words, "--json")
+    assert done.code == 0, done.err
+    assert [(r["dataset"], r["reached"], r["published"]["mean"]) for r in done.json["rows"]] == [
+        ("cifar10", 2, 99.0), ("cifar100", 2, 118.5)
+    ]  # fmt: skip
+    kept = Path("kept/runs.jsonl").read_text()
+    out = archwright(*words).out
+    assert Path("kept/runs.jsonl").read_text() == kept
+    assert "99.00 ± 56.82" in out
+    assert "naszilla" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ensemble-times"], "did you mean ensemble-"),
+        (["lspon-speed", "--only", "ls"], "--option, --budget and --only are for ensemble-search-time"),
+        (["ensemble-ablations", "--option", "epochs=3"], "unknown option 'epochs'"),
+        (["ensemble-ablations", "--runs", 0], "runs must be at least 1, not 0"),
+    ],
+)
+def test_reproduce_of_ensembles_refuses_in_one_line(archwright, words, message):
+    done = archwright("reproduce", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_reproduce_refuses_in_one_line(archwright, tmp_path):
     done = archwright("reproduce", "lspon-sped")
     assert done.code == 2

@@ -45,12 +45,36 @@ def test_what_was_scored_is_not_scored_again(networks, tmp_path, monkeypatch):
     assert (again(DRAWN) == found).all()
 
 
+def test_costs_are_clues_cheaper_being_better_and_timed_apart(networks, tmp_path, monkeypatch):
+    file = tmp_path / "clues.jsonl"
+    names = ("macs", "latency_ms", "-peak_memory_mb", "params")
+    found = NetworkClues(networks, names, path=file)(DRAWN)
+    costs = [NetworkEvaluator(CELLS, networks.data, device="cpu").costs(networks.build(a)) for a in DRAWN]
+    assert found[:, 0].tolist() == [-c["macs"] for c in costs]
+    assert (found[:, 1] < 0).all()
+    assert (found[:, 2] > 0).all()
+    kept = [json.loads(line) for line in (tmp_path / "clues.timed.jsonl").read_text().splitlines()[1:]]
+    assert [row["scores"] for row in kept] == [{"latency_ms": -v} for v in found[:, 1]]
+    monkeypatch.setattr(NetworkEvaluator, "build", None)
+    assert (NetworkClues(networks, names, path=file)(DRAWN) == found).all()
+
+
+def test_workers_find_the_same_clues(networks, tmp_path):
+    names = ("nwot", "macs", "skip")
+    alone = NetworkClues(networks, names, batch=16)(DRAWN)
+    together = NetworkClues(networks, names, batch=16, workers=2, path=tmp_path / "c.jsonl")(DRAWN)
+    assert np.allclose(together, alone, rtol=1e-5)
+    assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 5
+    with pytest.raises(SettingsError, match="workers 0 or more, not 64 and -1"):
+        NetworkClues(networks, names, workers=-1)
+
+
 def test_a_network_that_cannot_be_built_has_no_clues(data):
     def build(architecture, input_shape, num_classes):
         raise ValueError("no")
 
     networks = NetworkEvaluator(family_from(CELLS.space, build), data, device="cpu")
-    assert np.isnan(NetworkClues(networks, ("params",))(DRAWN)).all()
+    assert np.isnan(NetworkClues(networks, ("params", "macs", "latency_ms"))(DRAWN)).all()
 
 
 @pytest.mark.parametrize(

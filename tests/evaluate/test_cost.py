@@ -1,10 +1,12 @@
+import time
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from archwright.errors import SettingsError
-from archwright.evaluate.cost import PROFILED, profile_network
+from archwright.evaluate.cost import PROFILED, latencies, profile_network
 from archwright.evaluate.devices import is_out_of_memory, resolve_device, seeded
 
 
@@ -164,6 +166,41 @@ def test_a_larger_network_and_batch_take_longer():
     assert quick["latency_ms"] < slow["latency_ms"]
     assert slow["throughput"] == pytest.approx(64 / (slow["latency_ms"] / 1e3))
     assert quick["latency_spread_ms"] >= 0
+
+
+class Sleeper(nn.Module):
+    """Takes 20 ms once it is warm; the first calls take none and are counted all the same."""
+
+    def __init__(self, warm_after: int) -> None:
+        super().__init__()
+        self.warm_after, self.calls = warm_after, 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > self.warm_after:
+            time.sleep(0.02)
+        return x
+
+
+def test_latency_is_that_of_the_timed_runs_alone():
+    network = Sleeper(warm_after=20)
+    found = profile_network(network, (3,), metrics=["latency_ms", "throughput"], batch_size=64, warmup=20, repeats=15)
+    assert network.calls == 20 + 15
+    assert found["latency_ms"] == pytest.approx(20, rel=0.02)
+    assert found["latency_ms"] * found["throughput"] / 1000 == pytest.approx(64, rel=1e-3)
+
+
+def test_the_clock_runs_during_the_timed_runs_only():
+    now = [0.0]
+
+    class Steps(nn.Module):
+        def forward(self, x):
+            now[0] += 1.0
+            return x
+
+    times = latencies(Steps(), (3,), batch_size=2, warmup=20, repeats=5, clock=lambda: now[0])
+    assert times.tolist() == [1.0] * 5
+    assert now[0] == 25
 
 
 def test_the_network_is_left_as_it_was():

@@ -64,6 +64,17 @@ def test_greedy_bo_finds_lower_accuracies_than_random_at_61():
     assert bo < random - 0.05
 
 
+@pytest.mark.parametrize("acquisition", ["greedy", "ei"])
+def test_deep_bo_finds_lower_accuracies_than_random(acquisition):
+    deep = find_failures(synthetic(), policy="deep-bo", budget=40, members=2, acquisition=acquisition)
+    assert np.mean(deep.accuracies) < np.mean(explored("random", 300).accuracies) - 0.1
+
+
+@pytest.mark.slow
+def test_deep_bo_covers_half_by_200():
+    assert coverage(explored("deep-bo", 200).visited, synthetic())[-1] >= 0.5
+
+
 def test_genetic_search_is_ahead_of_random():
     found = [coverage(explored("genetic", 300, seed).visited, synthetic(seed))[-1] for seed in range(3)]
     assert np.mean(found) > 0.4
@@ -75,7 +86,8 @@ def test_no_condition_is_visited_twice_and_all_in_the_end(policy):
     table = SubdomainTable(members, np.arange(9) / 9)
     visited = find_failures(table, policy=policy, budget=100).visited
     assert sorted(map(str, visited)) == sorted(map(str, members))
-    assert len(set(explored(policy, 61).visited)) == 61
+    budget = 16 if policy == "deep-bo" else 61
+    assert len(set(explored(policy, budget).visited)) == budget
 
 
 def test_combinatorial_testing_shows_every_pair_of_values_soon():
@@ -151,6 +163,8 @@ def test_bad_requests_are_refused():
         ({"policy": "oracle"}, "needs a table"),
         ({"budget": 0}, "at least 1"),
         ({"population": 3}, "population"),
+        ({"policy": "deep-bo", "members": 0}, "at least 1"),
+        ({"policy": "deep-bo", "acquisition": "eii"}, "did you mean ei"),
     ):
         with pytest.raises(SettingsError, match=message):
             find_failures(lambda _: 0.5, space, **arguments)

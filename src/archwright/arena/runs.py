@@ -110,15 +110,15 @@ def nothing(_: Entry, __: Run) -> None:
     """Called after each run, by default."""
 
 
-def run(problem: Competition, entry: Entry, budget: int, seed: int) -> Run:
+def run(problem: Competition, entry: Entry, budget: int, seed: int, end_at: frozenset[int] = frozenset()) -> Run:
     """One search that spends ``budget`` full equivalents on different architectures, or less when the searcher has no more.
 
-    What the problem gives to every searcher is evaluated and told first.
+    What the problem gives to every searcher is evaluated and told first. The run ends when a row of ``end_at`` is known in full.
     """
     started = time.perf_counter()
     searcher = entry.make(problem, seed)
     if searcher.several_fidelities:
-        return _run_at_fidelities(problem, searcher, budget, seed, started)
+        return _run_at_fidelities(problem, searcher, budget, seed, started, end_at)
     answers = problem.evaluations_of_run(seed)
     row_of = problem.space.row
     rows: list[int] = []
@@ -128,7 +128,7 @@ def run(problem: Competition, entry: Entry, budget: int, seed: int) -> Run:
         seen.add(row)
         rows.append(row)
         searcher.tell(problem.architecture(row), answers[row])
-    while len(rows) < budget:
+    while len(rows) < budget and end_at.isdisjoint(rows[-1:]):
         proposals = searcher.ask(1)
         if not proposals:
             break
@@ -148,7 +148,9 @@ def run(problem: Competition, entry: Entry, budget: int, seed: int) -> Run:
     return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, steps, asked=problem.asked(rows))
 
 
-def _run_at_fidelities(problem: Competition, searcher: Searcher, budget: int, seed: int, started: float) -> Run:
+def _run_at_fidelities(
+    problem: Competition, searcher: Searcher, budget: int, seed: int, started: float, end_at: frozenset[int]
+) -> Run:
     """The same with evaluations that cost their fidelity."""
     answers: dict[float, Answers] = {1.0: problem.evaluations_of_run(seed)}
     rows: list[int] = []
@@ -160,7 +162,7 @@ def _run_at_fidelities(problem: Competition, searcher: Searcher, budget: int, se
         rows.append(row)
         costs.append(spent := spent + 1.0)
         searcher.tell(problem.architecture(row), answers[1.0][row])
-    while repeats <= 100 * budget:
+    while repeats <= 100 * budget and end_at.isdisjoint(rows[-1:]):
         proposals = searcher.ask(1)
         if not proposals:
             break

@@ -17,6 +17,7 @@ from archwright.cli import (
     report,
     reproduce,
     search,
+    surrogate,
     table,
 )
 
@@ -40,6 +41,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(table.app, name="table")
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(hardware.app, name="hardware")
+app.add_typer(surrogate.app, name="surrogate")
 app.command("list")(listing.show)
 
 

@@ -21,7 +21,7 @@ def failures(
     policy: Annotated[
         list[str],
         typer.Option(
-            help="greedy-bo, genetic, random, combinatorial or oracle; repeat it to compare on a table (default: all).",
+            help="greedy-bo, deep-bo, genetic, random, combinatorial or oracle; repeat it to compare on a table (default: all but deep-bo).",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -95,13 +95,13 @@ def _compare(
     json: bool,
 ) -> None:
     from archwright.failures.comparing import compare_policies, draw
-    from archwright.failures.policies import POLICIES
+    from archwright.failures.policies import COMPARED
     from archwright.failures.subdomains import read_subdomains
 
     if out is not None and out.suffix not in (".png", ".svg", ".pdf"):
         raise SettingsError(f"--out of a table is a figure: name a .png, .svg or .pdf file, not {out}")
     compared = compare_policies(
-        read_subdomains(source, value), policies or list(POLICIES), budget=budget, seeds=seeds, share=share
+        read_subdomains(source, value), policies or list(COMPARED), budget=budget, seeds=seeds, share=share
     )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ def reproduce(
         str,
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
+            "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
             "Of proxies: hybrid-tables or hybrid-grid."
         ),
     ],
@@ -27,14 +28,49 @@ def reproduce(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of searchers: seed of the first run.")] = 0,
     workers: Annotated[int, typer.Option(help="Of searchers: processes that share the runs.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Of hybrid-grid: folder for its figure.", show_default=False)] = None,
+    option: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60.",
+        ),
+    ] = [],  # noqa: B006
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            help="Of ensembles: full equivalents after which a run ends that has not found the optimum; 1000 (random: all) "
+            "for search times, 200 for best values.",
+            show_default=False,
+        ),
+    ] = None,
+    only: Annotated[
+        list[str],
+        typer.Option(metavar="TEXT", help="Of ensembles: only lines whose searcher has this text in it; repeat it."),
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of hybrid-grid: folder for its figure. Of ensembles: folder that keeps finished runs and pretrained "
+            "ensembles; the same command goes on from there.",
+            show_default=False,
+        ),
+    ] = None,
     json: common.Json = False,
 ) -> None:
     """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
+    from archwright.arena import ensemble
     from archwright.arena import published as searchers
     from archwright.proxies import published as proxies
 
-    if name in proxies.NAMES:
+    if (option or only or budget is not None) and name not in ensemble.LINES:
+        raise SettingsError(f"--option, --budget and --only are for {', '.join(ensemble.LINES)}")
+    if name in ensemble.LINES:
+        with common.counting(0, "runs", quiet=json) as advance:
+            found = ensemble.reproduce_ensemble(
+                name, data_dir=data_dir, runs=runs, seed=seed, workers=workers, budget=budget, only=only, out=out,
+                options=common.pairs(option, "--option"), on_done=advance,
+            )  # fmt: skip
+    elif name in proxies.NAMES:
         if (runs, seed, workers) != (None, 0, 1):
             raise SettingsError(
                 f"{name} is computed from stored scores: --runs, --seed and --workers are for searchers"
@@ -51,13 +87,16 @@ def reproduce(
         else:
             found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
-        raise SettingsError(unknown("publication", name, (*searchers.PUBLISHED, "freerea", *proxies.NAMES)))
+        raise SettingsError(
+            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES))
+        )
     if json:
         common.print_json(found)
         return
     console = common.console()
     console.print(found["source"])
-    console.print(common.table("", *(_proxy_table(found) if name in proxies.NAMES else _searcher_table(found))))
+    tables = _proxy_table if name in proxies.NAMES else _ensemble_table if name in ensemble.LINES else _searcher_table
+    console.print(common.table("", *tables(found)))
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
     for kind, file in found.get("files", {}).items():
@@ -79,6 +118,15 @@ def _searchers(
             workers=workers,
             on_done=lambda entry, _: advance(entry.label),
         )
+
+
+def _ensemble_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = [
+        [r["dataset"], r["measure"], r["searcher"], _figure(r["ours"]), f"{r['reached']} of {r['runs']}",
+         _figure(r["published"]), _note(found, r)]
+        for r in found["rows"]
+    ]  # fmt: skip
+    return ["data set", "measure", "searcher", "ours", "at the optimum", "published", "note"], rows
 
 
 def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:

@@ -128,8 +128,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="For searchers that take clues: scores of untrained networks by which candidates are chosen before they are "
-            "trained, such as nwot,logsynflow,params; -NAME where less is better.",
+            help="For searchers that take clues: scores and costs of untrained networks by which candidates are chosen before "
+            "they are trained, such as nwot,logsynflow,params,latency_ms; -NAME turns one round.",
             rich_help_panel=HOW,
             show_default=False,
         ),

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archwright.errors import SettingsError, unknown
-from archwright.evaluation import Goal, Objective
+from archwright.evaluation import Goal
+from archwright.failures.conditions import GOAL, all_of
+from archwright.failures.deep import DeepBO
 from archwright.searchers import Searcher
 from archwright.searchers.random import RandomSearch
 from archwright.searchers.surrogate import ForestBO
@@ -19,26 +21,6 @@ from archwright.space import Architecture, Space
 
 if TYPE_CHECKING:
     from archwright.failures.subdomains import SubdomainTable
-
-MOST = 200_000
-"""Conditions that a policy may have to list and look through."""
-
-GOAL = Goal((Objective("accuracy", "minimize"),))
-
-
-def all_of(space: Space) -> list[Architecture]:
-    """Every condition of a space.
-
-    Raises:
-        SettingsError: they cannot be counted, or are more than :data:`MOST`.
-    """
-    size = space.size
-    if size is None or size > MOST:
-        raise SettingsError(
-            f"the space has {'uncounted' if size is None else size} conditions and at most {MOST} can be looked through; "
-            "leave out attributes or values"
-        )
-    return list(space.enumerate())
 
 
 class GreedyBO(ForestBO):
@@ -184,10 +166,14 @@ class Oracle(Searcher):
 POLICIES: Mapping[str, type[Searcher]] = {
     "oracle": Oracle,
     "greedy-bo": GreedyBO,
+    "deep-bo": DeepBO,
     "genetic": Genetic,
     "random": RandomSearch,
     "combinatorial": Combinatorial,
 }
+
+COMPARED = tuple(name for name in POLICIES if name != "deep-bo")
+"""Those of a comparison that names none; training a network after every answer takes minutes."""
 
 
 def make_policy(

@@ -9,7 +9,8 @@ from typing import Any
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Evaluation
-from archwright.failures.policies import GOAL, make_policy
+from archwright.failures.conditions import GOAL
+from archwright.failures.policies import make_policy
 from archwright.failures.subdomains import SubdomainTable
 from archwright.space import Architecture, Space
 

@@ -131,7 +131,7 @@ def score_many(
             Processes(evaluator, workers, threads=threads, time_limit=time_limit) if workers else InProcess(evaluator)
         )
         try:
-            for key, evaluation in _scored(made, wanted):
+            for key, evaluation in scored(made, wanted):
                 log.add(key, row_of(wanted[key], evaluation, names))
                 if on_done is not None:
                     on_done(total - len(wanted.keys() - log.rows.keys()), total)
@@ -213,7 +213,7 @@ def _spread(rows: np.ndarray, values: Sequence[float], table: Table) -> np.ndarr
     return whole[:, None, None]
 
 
-def _scored(executor: Executor, wanted: Mapping[str, Architecture]) -> Iterable[tuple[str, Evaluation]]:
+def scored(executor: Executor, wanted: Mapping[str, Architecture]) -> Iterable[tuple[str, Evaluation]]:
     """Each key and its evaluation, as they are done; a few more are handed in than run."""
     waiting = list(enumerate(wanted.items()))[::-1]
     running: dict[Future[Outcome], str] = {}

@@ -43,3 +43,37 @@ def best_first(members: Matrix, best: float, acquisition: str, rng: np.random.Ge
     score = np.asarray(ACQUISITIONS[acquisition](members, best, rng))
     noise = rng.random(members.shape[1])
     return np.asarray(np.lexsort(np.stack([noise, -members.mean(axis=0), -score])))
+
+
+def hypervolume_first(members: Matrix, front: Matrix, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions of the candidates by expected improvement of the hypervolume, then by the members' mean, then in random order.
+
+    The expectation is the mean over members, each of which says one outcome per candidate (Daulton et al. 2020, section 3, with
+    members as the samples). The reference is a tenth of the range below the worst known value.
+
+    Args:
+        members: ``members x candidates x 2``, to be maximised.
+        front: known values ``n x 2`` on the same scale, dominated ones or not.
+    """
+    low, high = front.min(axis=0), front.max(axis=0)
+    reference = low - 0.1 * np.maximum(high - low, 1e-9)
+    gain = hypervolume_gain(members.reshape(-1, 2), front, reference).reshape(members.shape[:2]).mean(axis=0)
+    noise = rng.random(members.shape[1])
+    return np.asarray(np.lexsort(np.stack([noise, -members.mean(axis=(0, 2)), -gain])))
+
+
+def hypervolume_gain(points: Matrix, front: Matrix, reference: Matrix) -> Matrix:
+    """By how much each of ``n x 2`` points, alone, would enlarge the area that ``front`` dominates above ``reference``.
+
+    The plane is cut into strips between the first coordinates of the front; in each, what is above the front's height counts.
+    """
+    better = front[(front > reference).all(axis=1)]
+    ordered = better[np.argsort(better[:, 0])] if len(better) else np.empty((0, 2))
+    edges = np.concatenate([reference[:1], ordered[:, 0], [np.inf]])
+    heights = np.concatenate([np.maximum.accumulate(ordered[::-1, 1])[::-1], reference[1:]])
+    gain = np.zeros(len(points))
+    for left, right, height in zip(edges, edges[1:], heights):
+        if right > left:
+            width = np.clip(np.minimum(points[:, 0], right) - left, 0, None)
+            gain += width * np.clip(points[:, 1] - height, 0, None)
+    return gain

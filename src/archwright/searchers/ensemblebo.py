@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.stats import norm, rankdata
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Evaluation, Goal
-from archwright.searchers.acquisition import ACQUISITIONS, best_first
+from archwright.searchers.acquisition import ACQUISITIONS, best_first, hypervolume_first
 from archwright.searchers.base import Clues, Searcher, Worth, worth
 from archwright.space import Architecture, Space
 
@@ -22,6 +22,11 @@ FEWEST = 6
 ENUMERATED = 20_000
 LEADERS = 10
 AUTO = "auto"
+PARTS = 6
+"""Of a forest, whose means are the samples of a hypervolume: outcomes of single trees promise too much at odd places."""
+SEVERAL = ("chebyshev", "epsilon", "hypervolume")
+Merit = Callable[[Matrix], Matrix]
+"""Ranks ``n x objectives`` from 1 / n to 1, to one number each, more being better."""
 
 
 class EnsembleBO(Searcher):
@@ -41,7 +46,10 @@ class EnsembleBO(Searcher):
     The second forest sees next to each other what an architecture is, what it promises untrained and how it began, and so
     learns from the full trainings which of these to trust; it needs no weights for fidelities or proxies. Values are normal
     scores of ranks, so that scales and outliers do not matter; what failed or broke a bound ranks last, by how much it broke
-    it. With several objectives each pick has random weights, and maximises the least of the weighted ranks.
+    it. Several objectives are one of three things, by ``several``: random weights for each batch, which maximises the least of the
+    weighted ranks (``chebyshev``); the first objective under random bounds on the others, within the known values, for each
+    batch (``epsilon``); or, of two objectives, a forest for each and the expected improvement of the hypervolume over six parts of them
+    (``hypervolume``, whatever the ``acquisition``).
 
     Candidates are all architectures of a space of up to 20,000; of larger ones, neighbours of the ten best and of their
     neighbours, and 500 random ones. What is out is no candidate. The first picks are random.
@@ -56,11 +64,13 @@ class EnsembleBO(Searcher):
         trees: of each forest.
         acquisition: ``mean``, ``ei``, ``pi``, ``ucb`` or ``ts``. By default (``auto``) the mean with fidelities, where a batch of
             short trainings explores and the second forest has few values to be sure of, and expected improvement without.
+        several: ``chebyshev``, ``epsilon`` or ``hypervolume``, see above.
         fidelities: what an evaluation may have, ascending, the last is 1.
         clues: of architectures, or ``None``.
 
     Raises:
-        SettingsError: a number out of range, or an unknown acquisition.
+        SettingsError: a number out of range, an unknown acquisition or treatment of several objectives, or a hypervolume of
+            more than two.
     """
 
     several_objectives: ClassVar[bool] = True
@@ -82,6 +92,7 @@ class EnsembleBO(Searcher):
         profiled: int = 1000,
         trees: int = 100,
         acquisition: str = "auto",
+        several: str = "chebyshev",
         fidelities: Sequence[float] = (FULL,),
         clues: Clues | None = None,
     ) -> None:
@@ -98,6 +109,13 @@ class EnsembleBO(Searcher):
             raise SettingsError(f"profiled must be at least 2 and low a share, not {profiled} and {low}")
         if acquisition not in (AUTO, *ACQUISITIONS):
             raise SettingsError(unknown("acquisition", acquisition, (AUTO, *ACQUISITIONS)))
+        if several not in SEVERAL:
+            raise SettingsError(unknown("treatment of several objectives", several, SEVERAL))
+        if several == "hypervolume" and len(goal.objectives) > 2:
+            raise SettingsError(
+                f"hypervolume handles two objectives and the goal has {len(goal.objectives)}; use several=chebyshev or epsilon"
+            )
+        self.several = several if len(goal.objectives) > 1 else "chebyshev"
         self.initial, self.low_batch, self.high_batch = initial, low_batch, high_batch
         self.profiled, self.trees, self.clues = profiled, trees, clues
         short = [f for f in fidelities if f < FULL]
@@ -167,9 +185,28 @@ class EnsembleBO(Searcher):
         candidates = self._candidates(fidelity)
         if not candidates:
             return
-        members, best = self._members(candidates, fidelity)
-        order = best_first(members, best, self.acquisition, self.rng)
-        self._queue.extend((candidates[i], fidelity) for i in order[:picks])
+        self._queue.extend((candidates[i], fidelity) for i in self._order(candidates, fidelity)[:picks])
+
+    def _order(self, candidates: list[Architecture], fidelity: float) -> NDArray[np.int64]:
+        """Positions of the candidates, the most promising first."""
+        if self.several != "hypervolume":
+            members, targets = self._members(candidates, fidelity, self._merit())
+            return best_first(members, float(targets.max()), self.acquisition, self.rng)
+        found = [self._members(candidates, fidelity, _objective(k)) for k in range(2)]
+        members, targets = (np.stack(pair, axis=-1) for pair in zip(*found))
+        parts = [part.mean(axis=0) for part in np.array_split(members, min(PARTS, len(members)))]
+        return hypervolume_first(np.stack(parts), targets, self.rng)
+
+    def _merit(self) -> Merit:
+        """What the ranks of the objectives are worth together, for one batch."""
+        count = len(self.goal.objectives)
+        if count == 1:
+            return lambda ranks: ranks[:, 0]
+        if self.several == "epsilon":
+            bounds = self.rng.random(count - 1)
+            return lambda ranks: _within(ranks, bounds)
+        weights = np.maximum(self.rng.dirichlet(np.ones(count)), 1e-3)
+        return lambda ranks: np.asarray((ranks / weights).min(axis=1))
 
     def _candidates(self, fidelity: float) -> list[Architecture]:
         taken = self.told[fidelity]
@@ -187,36 +224,33 @@ class EnsembleBO(Searcher):
         far = [self.space.mutate(near[i], self.rng) for i in self.rng.integers(len(near), size=300)] if near else []
         return list(dict.fromkeys([*near, *far, *self.space.sample(self.rng, 500), *self.told[self.low]]))
 
-    def _members(self, candidates: list[Architecture], fidelity: float) -> tuple[Matrix, float]:
-        """``trees x candidates`` predictions, and the best known on the same scale."""
+    def _members(self, candidates: list[Architecture], fidelity: float, merit: Merit) -> tuple[Matrix, Matrix]:
+        """``trees x candidates`` predictions, and the known values on the same scale."""
         low, full = self.told[self.low], self.told[FULL]
         rows = self._describe(candidates)
         if self.low == FULL:
-            return self._forest(self._describe(list(full)), full, rows)
+            return self._forest(self._describe(list(full)), full, rows, merit)
         if fidelity < FULL or len(full) < FEWEST:
-            return self._forest(self._describe(list(low)), low, rows)
+            return self._forest(self._describe(list(low)), low, rows, merit)
         theirs = self._describe(list(full))
-        begun = self._forest(self._describe(list(low)), low, np.concatenate([theirs, rows]))[0].mean(axis=0)
-        measured = dict(zip(low, _normal_scores(low, self._weights())))
+        begun = self._forest(self._describe(list(low)), low, np.concatenate([theirs, rows]), merit)[0].mean(axis=0)
+        measured = dict(zip(low, _normal_scores(low, merit)))
         values = [measured.get(a, b) for a, b in zip([*full, *candidates], begun)]
         return self._forest(
-            np.column_stack([theirs, values[: len(full)]]), full, np.column_stack([rows, values[len(full) :]])
+            np.column_stack([theirs, values[: len(full)]]), full, np.column_stack([rows, values[len(full) :]]), merit
         )
 
-    def _forest(self, rows: Matrix, known: Mapping[Architecture, Worth], others: Matrix) -> tuple[Matrix, float]:
+    def _forest(
+        self, rows: Matrix, known: Mapping[Architecture, Worth], others: Matrix, merit: Merit
+    ) -> tuple[Matrix, Matrix]:
         from sklearn.ensemble import RandomForestRegressor
 
-        targets = _normal_scores(known, self._weights())
+        targets = _normal_scores(known, merit)
         self._fits += 1
         forest = RandomForestRegressor(self.trees, min_samples_leaf=1, max_features=0.5, random_state=self._fits)
         forest.fit(rows, targets)
         others = np.asarray(others, dtype=np.float32)
-        return np.stack([tree.tree_.predict(others)[:, 0] for tree in forest.estimators_]), float(targets.max())
-
-    def _weights(self) -> Matrix:
-        """Of the objectives, random where there are several."""
-        count = len(self.goal.objectives)
-        return np.ones(1) if count == 1 else self.rng.dirichlet(np.ones(count))
+        return np.stack([tree.tree_.predict(others)[:, 0] for tree in forest.estimators_]), targets
 
     def _describe(self, architectures: list[Architecture]) -> Matrix:
         """``n x features``: one-hot and clues; those of an enumerated space are worked out once."""
@@ -263,12 +297,23 @@ class _ClueModel:
         return np.stack([self.measured[a] if a in self.measured else self.predicted[a] for a in architectures])
 
 
-def _normal_scores(known: Mapping[Architecture, Worth], weights: Matrix) -> Matrix:
-    """Of the ranks of the worths, scaled to standard deviation 1; of several objectives the least weighted rank."""
+def _objective(number: int) -> Merit:
+    return lambda ranks: ranks[:, number]
+
+
+def _within(ranks: Matrix, bounds: Matrix) -> Matrix:
+    """The first objective where the others keep their bounds; elsewhere less, by how much they miss them."""
+    missed = np.clip(bounds - ranks[:, 1:], 0, None).sum(axis=1)
+    return np.where(missed == 0, ranks[:, 0], -missed)
+
+
+def _normal_scores(known: Mapping[Architecture, Worth], merit: Merit) -> Matrix:
+    """Of the ranks of what is known by its merit, scaled to standard deviation 1; what is not sound comes last."""
     worths = np.array(list(known.values()))
     ranks = np.stack([rankdata(column) for column in worths[:, 1:].T], axis=1) / len(worths)
-    merit = ranks[:, 0] if len(weights) == 1 else (ranks / np.maximum(weights, 1e-3)).min(axis=1)
     sound = worths[:, 0] == 0
-    merit = np.where(sound, merit, np.maximum(worths[:, 0], -1e300) - 1.0)
-    scores = norm.ppf((rankdata(merit) - 0.375) / (len(merit) + 0.25))
+    valued = merit(ranks)
+    worst = min(0.0, float(valued.min())) - 1.0
+    valued = np.where(sound, valued, np.maximum(worths[:, 0], -1e300) + worst)
+    scores = norm.ppf((rankdata(valued) - 0.375) / (len(valued) + 0.25))
     return np.asarray(scores / (scores.std() or 1.0))

@@ -24,7 +24,6 @@ Matrix = NDArray[np.float64]
 FULL = 1.0
 LOW, HIGH = 0, 1
 ENUMERATED = 60_000
-PRETRAINING_LR = 1e-2
 
 
 class EnsembleBOThesis(Searcher):
@@ -56,11 +55,14 @@ class EnsembleBOThesis(Searcher):
         encoding: ``ordinal`` (a number per parameter) or ``one_hot``.
         acquisition: ``pi``, ``ei``, ``ucb``, ``ts`` or ``mean``.
         members: K.
+        surrogate: a file with a pretrained ensemble for this space (``archwright surrogate pretrain``). It takes the place of
+            pretraining: nothing is profiled, and clues are not looked at.
         fidelities: what an evaluation may have; the first is the low one, the last is 1.
         clues: pretraining targets, or ``None``.
 
     Raises:
-        SettingsError: a number out of range, or an unknown choice.
+        SettingsError: a number out of range, an unknown choice, fewer architectures than members, or a stored surrogate of
+            another space.
     """
 
     several_fidelities: ClassVar[bool] = True
@@ -89,6 +91,7 @@ class EnsembleBOThesis(Searcher):
         encoding: str = "ordinal",
         acquisition: str = "pi",
         members: int = 6,
+        surrogate: str | None = None,
         fidelities: Sequence[float] = (FULL,),
         clues: Clues | None = None,
     ) -> None:
@@ -107,6 +110,11 @@ class EnsembleBOThesis(Searcher):
         ):
             if value not in known:
                 raise SettingsError(unknown(kind, value, known))
+        if space.size is not None and space.size < members:
+            raise SettingsError(
+                f"the space has {space.size} architectures, fewer than the {members} members of the ensemble; evaluate them "
+                f"all with another searcher, or set members={space.size}"
+            )
         if not lr > 0:
             raise SettingsError(f"lr must be above 0, not {lr}")
         self.p, self.q, self.f, self.batch = p, q, f, batch
@@ -122,6 +130,7 @@ class EnsembleBOThesis(Searcher):
         self._high_was_last = False
         self._whole: list[Architecture] | None = None
         self._ensemble: DeepEnsemble | None = None
+        self._given = self._read(surrogate)
 
     def propose(self) -> Architecture | None:
         """The next of the batch; a new batch when all of the last one is told."""
@@ -148,6 +157,7 @@ class EnsembleBOThesis(Searcher):
             self.known[architecture] = value
 
     def _plan(self) -> None:
+        self._network()
         if self.low == FULL:
             self._learn(HIGH)
             self._pick(HIGH, self.batch)
@@ -215,9 +225,9 @@ class EnsembleBOThesis(Searcher):
 
     def _encoded(self, architectures: list[Architecture]) -> Tensor:
         """``n x inputs``, from -1 to 1."""
-        import torch
+        from archwright.surrogate.pretraining import encoded
 
-        return torch.from_numpy(self.space.encode(architectures, self.encoding)).float() * 2 - 1
+        return encoded(self.space, architectures, self.encoding)
 
     def _network(self) -> DeepEnsemble:
         if self._ensemble is None:
@@ -226,34 +236,31 @@ class EnsembleBOThesis(Searcher):
         return self._ensemble
 
     def _pretrained(self) -> DeepEnsemble:
-        import torch
+        from archwright.surrogate import DeepEnsemble, pretrain
 
-        from archwright.surrogate import DeepEnsemble
-
-        width = self.space.encode([self.space.sample(np.random.default_rng(0))], self.encoding).shape[1]
+        if self._given is not None:
+            given, self._given = self._given, None
+            return given
         if self.clues is None or self.pretraining == "none":
+            width = self.space.encode([self.space.sample(np.random.default_rng(0))], self.encoding).shape[1]
             return DeepEnsemble(width, 1, members=self.members, seed=self.seed)
-        drawn = list(dict.fromkeys(self.space.sample(self.rng, self.profiled)))
-        clues = self.clues(drawn)
-        clues = _filled(clues)
-        targets = torch.from_numpy((clues - clues.mean(axis=0)) / np.maximum(clues.std(axis=0), 1e-12))
-        count = targets.shape[1]
-        made = DeepEnsemble(width, count, members=self.members, lr=PRETRAINING_LR, seed=self.seed)
-        inputs = self._encoded(drawn)
-        if self.pretraining == "simultaneous":
-            made.fit(inputs, targets, epochs=self.pretraining_epochs)
-        else:
-            for head in range(count):
-                epochs = max(1, self.pretraining_epochs // count)
-                made.fit(inputs, targets[:, head : head + 1], heads=[head], epochs=epochs)
-        return made
+        return pretrain(
+            self.space, self.clues, profiled=self.profiled, pretraining=self.pretraining, epochs=self.pretraining_epochs,
+            members=self.members, encoding=self.encoding, seed=self.seed, rng=self.rng,
+        )  # fmt: skip
 
+    def _read(self, surrogate: str | None) -> DeepEnsemble | None:
+        """The stored ensemble, read at once so that what is wrong with it is known before anything is evaluated."""
+        if surrogate is None:
+            return None
+        from archwright.surrogate import stored
 
-def _filled(clues: Matrix) -> Matrix:
-    """What could not be had is the least of what was; 0 where nothing was."""
-    known = np.isfinite(clues)
-    least = np.where(known, clues, np.inf).min(axis=0)
-    return np.where(known, clues, np.where(np.isfinite(least), least, 0.0))
+        given = stored(surrogate, self.space, self.encoding, seed=self.seed)
+        if given.members != self.members:
+            raise SettingsError(
+                f"the surrogate in {surrogate} has {given.members} members, not {self.members}; set members={given.members}"
+            )
+        return given
 
 
 PRETRAININGS = ("simultaneous", "sequential", "none")

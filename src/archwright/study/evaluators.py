@@ -66,12 +66,33 @@ class FunctionEvaluator:
             more = {} if self.full is None else {"fidelity": fidelity * self.full}
             value = self.function(architecture, **more)
             metrics = dict(value) if isinstance(value, Mapping) else {self.metric: value}
-            metrics = {str(name): float(number) for name, number in metrics.items()}
+            metrics = {str(name): _as_number(str(name), number) for name, number in metrics.items()}
+        except _NoNumberError as error:
+            spent = time.perf_counter() - started
+            return Evaluation(status="failed", reason=str(error), fidelity=fidelity, cost=fidelity, seconds=spent)
         except Exception as error:
             reason = f"the evaluation raised {type(error).__name__}: {error}".split("\n")[0]
             spent = time.perf_counter() - started
             return Evaluation(status="failed", reason=reason, fidelity=fidelity, cost=fidelity, seconds=spent)
         return Evaluation(metrics, fidelity=fidelity, cost=fidelity, seconds=time.perf_counter() - started)
+
+
+class _NoNumberError(Exception):
+    """A function gave something else than a number."""
+
+
+def _as_number(name: str, value: Any) -> float:
+    """Also of a 0-dimensional array or tensor; text is none, even if it reads like one."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        shown = repr(value).replace("\n", " ")
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise _NoNumberError(
+            f"the evaluation gave {shown} as {name}; it must give a number, or a mapping of names to numbers"
+        ) from None
 
 
 def function_evaluator(function: Callable[..., Any], goal: Goal, how: Trainings) -> tuple[Evaluator, Described]:
