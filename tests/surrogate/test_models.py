@@ -10,9 +10,9 @@ from scipy.stats import spearmanr
 
 from archwright.errors import SettingsError
 from archwright.families import get_family
-from archwright.space import Choice, Space
+from archwright.space import Cell, Choice, Space
 from archwright.space.structures import weisfeiler_lehman
-from archwright.surrogate import MODELS, make_surrogate
+from archwright.surrogate import MODELS, make_surrogate, suitable
 from archwright.surrogate.graphs import GraphNetwork
 from archwright.surrogate.models import DeepEnsembleSurrogate
 from archwright.testing.searchers import toy_space
@@ -155,3 +155,25 @@ def test_the_deep_ensemble_takes_another_encoding():
     model = DeepEnsembleSurrogate(CELLS, encoding="one_hot", epochs=3)
     model.fit(known, targets)
     assert model.predict(known)[0].shape == (20,)
+
+
+def test_two_cells_are_told_apart():
+    space = Space(cells=[Cell(3, ("none", "conv", "pool"), prefix=p) for p in ("a", "b")])
+    known = space.sample(np.random.default_rng(0), 60)
+    targets = np.array([float(a["a0-2"] == "conv") - (a["b0-2"] == "conv") for a in known])
+    assert suitable(space) == list(MODELS)
+    for name in ("gp-wl", "gnn", "gp-path"):
+        model = make_surrogate(name, space)
+        model.fit(known, targets)
+        assert spearmanr(model.predict(known)[0], targets).statistic > 0.8
+
+
+def test_cells_with_too_many_paths_have_surrogates_without_paths():
+    space = Space(cells=Cell(9, tuple("abcdefgh")))
+    assert suitable(space) == [name for name in MODELS if name != "gp-path"]
+    with pytest.raises(SettingsError, match="surrogate gp-path: the path encoding of this cell would have .*ridge"):
+        make_surrogate("gp-path", space)
+    known = space.sample(np.random.default_rng(0), 4)
+    model = make_surrogate("bananas", space)
+    model.fit(known, np.arange(4.0))
+    assert np.isfinite(model.predict(known)[0]).all()

@@ -46,7 +46,7 @@ def compare(
     from archwright.arena import default_signal, read_signal
     from archwright.arena.calibration import compare_surrogates
     from archwright.arena.calibrationpage import lead, main_table, write_trials
-    from archwright.surrogate import MODELS
+    from archwright.surrogate import suitable
     from archwright.tables import find_table
     from archwright.tables.surrogate import SURROGATES
 
@@ -57,7 +57,7 @@ def compare(
     table = find_table(name, data_dir)
     where = table.dataset(dataset)
     signal = read_signal(table, where, signals[0]) if signals else default_signal(table, where)
-    names = list(surrogates) or [n for n, model in MODELS.items() if table.space.cells or not model.of_cells]
+    names = list(surrogates) or suitable(table.space)
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         trials = compare_surrogates(
             table, where, signal, names, sizes=common.whole_numbers(sizes, "--train-sizes") or (), runs=runs, seed=seed,

@@ -2,6 +2,6 @@
 
 from archwright.surrogate.base import Surrogate
 from archwright.surrogate.deep import DeepEnsemble
-from archwright.surrogate.models import MODELS, make_surrogate
+from archwright.surrogate.models import MODELS, make_surrogate, suitable
 
-__all__ = ["MODELS", "DeepEnsemble", "Surrogate", "make_surrogate"]
+__all__ = ["MODELS", "DeepEnsemble", "Surrogate", "make_surrogate", "suitable"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from archwright.errors import SettingsError, unknown
+from archwright.errors import SettingsError, SpaceError, unknown
 from archwright.space import Architecture, Space
 from archwright.space.structures import Structure, weisfeiler_lehman
 from archwright.surrogate.base import Matrix, Prediction, Regressor, has_cells_only
@@ -46,15 +48,22 @@ class DeepEnsembleSurrogate(Regressor):
 
 
 class BananasSurrogate(Regressor):
-    """The ensemble of BANANAS (White et al. 2021), on path encodings where cells say all, else one-hot."""
+    """The ensemble of BANANAS (White et al. 2021), on path encodings where cells say all and have not too many, else one-hot."""
 
     summary: ClassVar[str] = "ensemble of perceptrons of BANANAS, on path encodings where there are cells"
     cutoff: ClassVar[int] = 30
 
     def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
-        if not has_cells_only(self.space):
+        if not self._has_paths:
             return super()._describe(architectures)
         return self.space.encode(architectures, "path")[:, : self.cutoff]
+
+    @cached_property
+    def _has_paths(self) -> bool:
+        try:
+            return has_cells_only(self.space) and bool(self.space.columns("path"))
+        except SpaceError:
+            return False
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
         self._ensemble = Perceptrons(rows.shape[1], seed=self.seed)
@@ -99,10 +108,19 @@ class HammingProcess(GaussianProcess):
 
 
 class PathProcess(HammingProcess):
-    """The same, where ``d`` is half the number of paths that one has and the other has not."""
+    """The same, where ``d`` is half the number of paths that one has and the other has not.
+
+    Raises:
+        SettingsError: see :class:`~archwright.surrogate.base.Regressor`.
+        SpaceError: the cells have too many paths.
+    """
 
     summary: ClassVar[str] = "Gaussian process of which paths of cells differ"
     of_cells: ClassVar[bool] = True
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        super().__init__(space, seed=seed)
+        space.columns("path")
 
     def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
         return self.space.encode(architectures, "path")
@@ -213,9 +231,19 @@ def make_surrogate(name: str, space: Space, *, seed: int = 0) -> Regressor:
         raise SettingsError(unknown("surrogate", name, MODELS))
     try:
         return MODELS[name](space, seed=seed)
-    except SettingsError as error:
+    except (SettingsError, SpaceError) as error:
         able = ", ".join(other for other, model in MODELS.items() if not model.of_cells)
         raise SettingsError(f"surrogate {name}: {error}; these are for any space: {able}") from error
+
+
+def suitable(space: Space) -> list[str]:
+    """The names of the surrogates that such a space can have."""
+    found = []
+    for name in MODELS:
+        with suppress(SettingsError):
+            make_surrogate(name, space)
+            found.append(name)
+    return found
 
 
 def _spread(members: Matrix) -> Prediction:
