@@ -56,6 +56,7 @@ def draw(trials: Trials) -> Figure:
         for axis, measure in zip(axes, ("spearman", "coverage")):
             means = [trials.values[name, size][measure].mean() for size in trials.sizes]
             axis.plot(trials.sizes, means, line, color=colour, linewidth=2, marker="o", markersize=4, label=name)
+    axes[1].set_ylim(0, 1.03)
     axes[1].axhline(LEVEL, color=style.GREY, linewidth=1, linestyle="--")
     axes[0].set_ylabel("Spearman correlation (higher is better)")
     axes[1].set_ylabel(f"share within the {LEVEL:.0%} interval")
