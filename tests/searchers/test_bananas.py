@@ -8,7 +8,7 @@ import pytest
 from archwright.errors import SettingsError
 from archwright.families import get_family
 from archwright.searchers import make_searcher
-from archwright.searchers.bananas import fit_and_predict
+from archwright.surrogate.perceptrons import Perceptrons
 from archwright.testing.searchers import GOAL, additive, toy_space
 
 
@@ -18,10 +18,9 @@ def test_the_ensemble_learns_an_additive_function():
     known, others = space.sample(rng, 100), space.sample(rng, 100)
     targets = np.array([additive(a).metrics["score"] for a in known])
     truth = np.array([additive(a).metrics["score"] for a in others])
-    predicted = fit_and_predict(
-        space.encode(known), (targets - targets.mean()) / targets.std(), space.encode(others),
-        seed=0, members=3, layers=3, width=20, epochs=60,
-    )  # fmt: skip
+    model = Perceptrons(space.encode(known).shape[1], members=3, layers=3, width=20)
+    model.fit(space.encode(known), (targets - targets.mean()) / targets.std(), epochs=60)
+    predicted = model.predict(space.encode(others))
     assert predicted.shape == (3, 100)
     assert all(np.corrcoef(member, truth)[0, 1] > 0.9 for member in predicted)
     assert not np.allclose(predicted[0], predicted[1])

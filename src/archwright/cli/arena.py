@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archwright.cli import common
+from archwright.cli import surrogates as surrogates_
 from archwright.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def arena(
+    context: typer.Context,
     table: common.TableName = "nasbench201-digits",
     dataset: common.DatasetName = None,
     searcher: Annotated[
@@ -27,7 +29,10 @@ def arena(
             help="NAME or NAME:option=value,option=value; repeat it. By default random, rea, ls and lspon (random, dmls and nsga2 for several).",
         ),
     ] = None,
-    runs: Annotated[int, typer.Option(help="Runs of each searcher.")] = 30,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Runs of each: 30 of searchers, 5 of surrogates by default.", show_default=False),
+    ] = None,
     budget: Annotated[
         int, typer.Option(help="Evaluations of one run; one at less than full fidelity counts its share.")
     ] = 500,
@@ -70,13 +75,46 @@ def arena(
             "the trivial one: all identity). It counts as an evaluation."
         ),
     ] = False,
+    surrogates: Annotated[
+        bool,
+        typer.Option(
+            "--surrogates",
+            help="Compare models that predict what architectures are worth, not searchers: train each on random rows, and say "
+            "how well it ranks others and whether it knows how wrong it is.",
+        ),
+    ] = False,
+    surrogate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="With --surrogates: only this one; repeat it. By default all that suit the space.",
+        ),
+    ] = None,
+    train_sizes: Annotated[
+        str, typer.Option(metavar="ROWS", help="With --surrogates: how many rows they are trained on.")
+    ] = "20,50,100,200",
+    test_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="With --surrogates: how many other rows they are judged on; 1000 by default.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     data_dir: common.DataDir = None,
     out: Annotated[Path, typer.Option(help="Folder for the page, figures and tables.")] = Path("arena"),
     json: common.Json = False,
 ) -> None:
-    """Compare searchers on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
+    """Compare searchers, or surrogates, on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
+    surrogates_.check_options(context, surrogates=surrogates)
+    if surrogates:
+        surrogates_.compare(
+            table, dataset, signal or [], surrogate or [], sizes=train_sizes, test_rows=test_rows,
+            runs=5 if runs is None else runs, seed=seed, data_dir=data_dir, out=out, json=json,
+        )  # fmt: skip
+        return
+    runs = 30 if runs is None else runs
     from archwright.arena import compete
     from archwright.arena.writing import lead, main_table, significance, write_comparison
     from archwright.searchers import SEARCHERS

@@ -114,15 +114,22 @@ class Bananas(Searcher):
 
     def _predict(self, candidates: list[Architecture]) -> Matrix:
         """``members x candidates``, in deviations from the mean of what is known."""
+        from archwright.surrogate.perceptrons import Perceptrons
+
         values = [w[1] if w[0] == 0 else -np.inf for w in self.known.values()]
         worst = min(filter(np.isfinite, values), default=0.0)
         targets = np.array([v if np.isfinite(v) else worst for v in values])
         scaled = (targets - targets.mean()) / (float(targets.std()) or 1.0)
-        seed = int(self.rng.integers(2**31))
-        return fit_and_predict(
-            self._encode(list(self.known)), scaled, self._encode(candidates), seed=seed, members=self.members,
-            layers=self.layers, width=self.width, epochs=self.epochs,
-        )  # fmt: skip
+        rows, others = self._encode(list(self.known)), self._encode(candidates)
+        model = Perceptrons(
+            rows.shape[1],
+            members=self.members,
+            layers=self.layers,
+            width=self.width,
+            seed=int(self.rng.integers(2**31)),
+        )
+        model.fit(rows, scaled, epochs=self.epochs)
+        return model.predict(others)
 
     def _acquire(self, predicted: Matrix) -> Matrix:
         mean, std = predicted.mean(axis=0), predicted.std(axis=0)
@@ -131,43 +138,3 @@ class Bananas(Searcher):
         if self.acquisition == "ts":
             return np.asarray(predicted[int(self.rng.integers(len(predicted)))])
         return np.asarray(mean + 0.5 * std if self.acquisition == "ucb" else mean)
-
-
-def fit_and_predict(
-    rows: Matrix, targets: Matrix, others: Matrix, *, seed: int, members: int, layers: int, width: int, epochs: int
-) -> Matrix:
-    """Train all members at once, as one network with stacked weights, and predict ``others``: ``members x n``.
-
-    Every member has its own weights and its own order of the examples.
-    """
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    x, y = torch.from_numpy(rows).float(), torch.from_numpy(targets).float()
-    sizes = [rows.shape[1], *[width] * layers, 1]
-    weights = []
-    for fan_in, fan_out in zip(sizes, sizes[1:]):
-        bound = (6 / (fan_in + fan_out)) ** 0.5
-        weights.append(
-            torch.empty(members, fan_in, fan_out).uniform_(-bound, bound, generator=generator).requires_grad_()
-        )
-    biases = [torch.zeros(members, 1, n, requires_grad=True) for n in sizes[1:]]
-
-    def forward(batch: torch.Tensor) -> torch.Tensor:
-        for k, (weight, bias) in enumerate(zip(weights, biases)):
-            batch = torch.baddbmm(bias, batch, weight)
-            if k < len(weights) - 1:
-                batch = batch.relu()
-        return batch.squeeze(-1)
-
-    optimizer = torch.optim.Adam([*weights, *biases], lr=0.01)
-    for _ in range(epochs):
-        order = torch.stack([torch.randperm(len(x), generator=generator) for _ in range(members)])
-        for part in torch.split(order, 32, dim=1):
-            loss = (forward(x[part]) - y[part]).abs().mean(dim=1).sum()
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-    with torch.no_grad():
-        predicted = forward(torch.from_numpy(others).float().expand(members, -1, -1))
-    return np.asarray(predicted.double().numpy())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,6 +18,7 @@ from archwright.searchers.surrogate import expected_improvement
 from archwright.space import Architecture, Choice, Space
 from archwright.space.encodings import labels, pooled
 from archwright.space.parameters import Parameter
+from archwright.space.structures import weisfeiler_lehman
 
 Matrix = NDArray[np.float64]
 NOISES = (0.01, 0.1, 0.3)
@@ -256,20 +256,11 @@ def local_structures(space: Space, architecture: Architecture) -> list[tuple[obj
     """What the live parts of an architecture's cells consist of: operations, and operations with those beside them.
 
     Returns:
-        Each structure with a number, so that the third of its kind differs from the first: ``(cell, operation, number)``
-        and ``(cell, operation, those before it, those after it, number)``. All writings of a network have the same ones.
+        Each structure of :func:`~archwright.space.structures.weisfeiler_lehman` with a number, so that the third of its kind
+        differs from the first. All writings of a network have the same ones.
     """
-    found: list[tuple[object, ...]] = []
-    for at, cell in enumerate(space.cells):
-        operations, arcs = cell.genotype(architecture).live(cell.none)
-        before: dict[object, list[str]] = {vertex: [] for vertex in operations}
-        after: dict[object, list[str]] = {vertex: [] for vertex in operations}
-        for i, j in arcs:
-            before[j].append(operations[i])
-            after[i].append(operations[j])
-        found += [(at, operation) for operation in operations.values()]
-        found += [(at, o, tuple(sorted(before[v])), tuple(sorted(after[v]))) for v, o in operations.items()]
-    return [(*structure, k + 1) for structure, times in Counter(found).items() for k in range(times)]
+    found = weisfeiler_lehman(space, architecture).items()
+    return [(*structure, k + 1) for structure, times in found for k in range(times)]
 
 
 def _squared(rows: Matrix, others: Matrix) -> Matrix:

@@ -1,0 +1,251 @@
+"""Surrogates by name."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from archwright.errors import SettingsError, SpaceError, unknown
+from archwright.space import Architecture, Space
+from archwright.space.structures import Structure, weisfeiler_lehman
+from archwright.surrogate.base import Matrix, Prediction, Regressor, has_cells_only
+from archwright.surrogate.deep import DeepEnsemble
+from archwright.surrogate.graphs import GraphNetwork
+from archwright.surrogate.perceptrons import Perceptrons
+
+
+class DeepEnsembleSurrogate(Regressor):
+    """The deep ensemble of Ouertatani (2024) with one head and without pretraining; its members' spread is the uncertainty.
+
+    Args:
+        space, seed: see :class:`~archwright.surrogate.base.Regressor`.
+        encoding: ``ordinal``, as published, or another one of the space; scaled to -1 to 1.
+        epochs: of the training.
+    """
+
+    summary: ClassVar[str] = "deep ensemble of Ouertatani (2024), not pretrained"
+
+    def __init__(self, space: Space, *, seed: int = 0, encoding: str = "ordinal", epochs: int = 60) -> None:
+        super().__init__(space, seed=seed)
+        self.encoding, self.epochs = encoding, epochs
+
+    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
+        return self.space.encode(architectures, self.encoding) * 2 - 1
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        self._ensemble = DeepEnsemble(rows.shape[1], 1, seed=self.seed)
+        self._ensemble.fit(torch.from_numpy(rows), torch.from_numpy(targets)[:, None], epochs=self.epochs)
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        return _spread(self._ensemble.predict(torch.from_numpy(rows)).double().numpy())
+
+
+class BananasSurrogate(Regressor):
+    """The ensemble of BANANAS (White et al. 2021), on path encodings where cells say all and have not too many, else one-hot."""
+
+    summary: ClassVar[str] = "ensemble of perceptrons of BANANAS, on path encodings where there are cells"
+    cutoff: ClassVar[int] = 30
+
+    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
+        if not self._has_paths:
+            return super()._describe(architectures)
+        return self.space.encode(architectures, "path")[:, : self.cutoff]
+
+    @cached_property
+    def _has_paths(self) -> bool:
+        try:
+            return has_cells_only(self.space) and bool(self.space.columns("path"))
+        except SpaceError:
+            return False
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        self._ensemble = Perceptrons(rows.shape[1], seed=self.seed)
+        self._ensemble.fit(rows, targets)
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        return _spread(self._ensemble.predict(rows))
+
+
+class GaussianProcess(Regressor):
+    """A Gaussian process; scale, length and noise have the highest marginal likelihood. Predictions include the noise."""
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
+
+        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * self._kernel() + WhiteKernel(0.1, (1e-4, 1.0))
+        self._process = GaussianProcessRegressor(kernel, random_state=self.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._process.fit(rows, targets)
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        mean, std = self._process.predict(rows, return_std=True)
+        return np.asarray(mean), np.asarray(std)
+
+    @abstractmethod
+    def _kernel(self) -> Any:
+        """Of scikit-learn, with values of about 1."""
+
+
+class HammingProcess(GaussianProcess):
+    """With the kernel ``exp(-d / l^2)``, where ``d`` is how many parameters differ (half the squared one-hot distance)."""
+
+    summary: ClassVar[str] = "Gaussian process of how many parameters differ"
+
+    def _kernel(self) -> Any:
+        from sklearn.gaussian_process.kernels import RBF
+
+        return RBF(2.0, (0.1, 100.0))
+
+
+class PathProcess(HammingProcess):
+    """The same, where ``d`` is half the number of paths that one has and the other has not.
+
+    Raises:
+        SettingsError: see :class:`~archwright.surrogate.base.Regressor`.
+        SpaceError: the cells have too many paths.
+    """
+
+    summary: ClassVar[str] = "Gaussian process of which paths of cells differ"
+    of_cells: ClassVar[bool] = True
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        super().__init__(space, seed=seed)
+        space.columns("path")
+
+    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
+        return self.space.encode(architectures, "path")
+
+
+class WeisfeilerLehmanProcess(GaussianProcess):
+    """With a Weisfeiler-Lehman kernel, as NAS-BOWL (Ru et al. 2021): the cosine between counts of local structures.
+
+    Args:
+        space, seed: see :class:`~archwright.surrogate.base.Regressor`.
+        depth: steps around an operation that a structure takes in.
+    """
+
+    summary: ClassVar[str] = "Gaussian process with a Weisfeiler-Lehman kernel of cells"
+    of_cells: ClassVar[bool] = True
+
+    def __init__(self, space: Space, *, seed: int = 0, depth: int = 2) -> None:
+        super().__init__(space, seed=seed)
+        self.depth = depth
+        self._columns: dict[Structure, int] = {}
+
+    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
+        """Counts scaled to unit length; the last column stands for structures that the process was not fitted to."""
+        counts = [weisfeiler_lehman(self.space, a, self.depth) for a in architectures]
+        if new:
+            self._columns = {structure: i for i, structure in enumerate(dict.fromkeys(s for c in counts for s in c))}
+        rows = np.zeros((len(counts), len(self._columns) + 1))
+        for row, count in zip(rows, counts):
+            size = float(np.linalg.norm(list(count.values())))
+            for structure, times in count.items():
+                if structure in self._columns:
+                    row[self._columns[structure]] = times / size
+        rows[:, -1] = np.sqrt(np.maximum(1.0 - (rows**2).sum(axis=1), 0.0))
+        return rows
+
+    def _kernel(self) -> Any:
+        from sklearn.gaussian_process.kernels import DotProduct
+
+        return DotProduct(0.0, "fixed")
+
+
+class Forest(Regressor):
+    """A random forest; the spread of its trees is the uncertainty (Hutter et al. 2011)."""
+
+    summary: ClassVar[str] = "random forest, one-hot"
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        from sklearn.ensemble import RandomForestRegressor
+
+        self._forest = RandomForestRegressor(100, max_features=0.5, random_state=self.seed).fit(rows, targets)
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        return _spread(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
+
+
+class Boosting(Regressor):
+    """Ten times gradient boosting (Friedman 2002), each tree of half the examples; their spread is the uncertainty."""
+
+    summary: ClassVar[str] = "ensemble of gradient boosting, one-hot"
+    members: ClassVar[int] = 10
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        seeds = np.random.default_rng(self.seed).integers(2**31, size=self.members).tolist()
+        made = [GradientBoostingRegressor(subsample=0.5, random_state=s) for s in seeds]
+        self._members = [model.fit(rows, targets) for model in made]
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        return _spread(np.stack([model.predict(rows) for model in self._members]))
+
+
+class Ridge(Regressor):
+    """Bayesian ridge regression (MacKay 1992): a linear model, whose penalty and noise have the highest evidence."""
+
+    summary: ClassVar[str] = "Bayesian ridge regression, one-hot"
+
+    def _fit(self, rows: Matrix, targets: Matrix) -> None:
+        from sklearn.linear_model import BayesianRidge
+
+        self._model = BayesianRidge().fit(rows, targets)
+
+    def _predict(self, rows: Matrix) -> Prediction:
+        mean, std = self._model.predict(rows, return_std=True)
+        return np.asarray(mean), np.asarray(std)
+
+
+MODELS: Mapping[str, type[Regressor]] = {
+    "deep-ensemble": DeepEnsembleSurrogate,
+    "bananas": BananasSurrogate,
+    "gp-hamming": HammingProcess,
+    "gp-path": PathProcess,
+    "gp-wl": WeisfeilerLehmanProcess,
+    "forest": Forest,
+    "boosting": Boosting,
+    "ridge": Ridge,
+    "gnn": GraphNetwork,
+}
+
+
+def make_surrogate(name: str, space: Space, *, seed: int = 0) -> Regressor:
+    """A surrogate by its name.
+
+    Raises:
+        SettingsError: there is none of this name, or it is not for such a space.
+    """
+    if name not in MODELS:
+        raise SettingsError(unknown("surrogate", name, MODELS))
+    try:
+        return MODELS[name](space, seed=seed)
+    except (SettingsError, SpaceError) as error:
+        able = ", ".join(other for other, model in MODELS.items() if not model.of_cells)
+        raise SettingsError(f"surrogate {name}: {error}; these are for any space: {able}") from error
+
+
+def suitable(space: Space) -> list[str]:
+    """The names of the surrogates that such a space can have."""
+    found = []
+    for name in MODELS:
+        with suppress(SettingsError):
+            make_surrogate(name, space)
+            found.append(name)
+    return found
+
+
+def _spread(members: Matrix) -> Prediction:
+    """Mean and population deviation over ``members x n``."""
+    return members.mean(axis=0), members.std(axis=0)
