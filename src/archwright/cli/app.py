@@ -6,6 +6,7 @@ import typer
 
 from archwright.cli import (
     arena,
+    cells,
     export,
     failures,
     hardware,
@@ -35,6 +36,7 @@ app.command("profile")(profile.profile)
 app.command("failures")(failures.failures)
 app.command("arena")(arena.arena)
 app.command("reproduce")(reproduce.reproduce)
+app.add_typer(cells.app, name="cells")
 app.add_typer(table.app, name="table")
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(hardware.app, name="hardware")
