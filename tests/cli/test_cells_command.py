@@ -65,3 +65,43 @@ def test_mistakes_get_one_line(archwright, files, words, message):
     assert done.code == 2
     assert message in " ".join(done.err.split())
     assert "Traceback" not in done.err
+
+
+SMALL = ["--channels", 4, "--cells", 3]
+
+
+def test_weights_are_measured_on_this_machine(archwright, files):
+    words = ["--out", "w.json", *SMALL, "--input-shape", "3,8,8", "--batch", 2, "--repeats", 2, "--copies", 3]
+    done = archwright("cells", "latency", "darts.txt", *words, "--operations", "skip_connect,sep_conv_5x5", "--json")
+    assert done.code == 0, done.err
+    assert sum(done.json["weights"].values()) == pytest.approx(1)
+    assert set(done.json["measured_ms"]) == {"skip_connect", "sep_conv_5x5"}
+    assert json.loads(Path("w.json").read_text())["weights"] == done.json["weights"]
+
+
+def test_an_untrained_network_is_timed_over_the_test_split(archwright, files):
+    done = archwright("cells", "time", "darts.txt", "--data", "digits", *SMALL, "--json")
+    assert done.code == 0, done.err
+    assert done.json["batch_size"] == 128
+    assert done.json["seconds_per_batch"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["latency", "--operations", "conv"], "unknown operation 'conv'"),
+        (["latency", "--operations", ","], "at least one operation"),
+        (["latency", "--input-shape", "3,32"], "three whole numbers"),
+        (["latency", "--input-shape", "3,2,2"], "at least 4 x 4"),
+        (["latency", "--batch", "0"], "at least 1"),
+        (["latency", "--classes", "1"], "--classes must be at least 2"),
+        (["latency", "--cpu-time"], "--threads 1"),
+        (["latency", "none.txt"], "cannot read none.txt"),
+        (["time", "darts.txt", "--data", "nothing"], "nothing"),
+        (["time", "darts.txt", "--data", "digits", "--batch", "0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_timed_gets_one_line(archwright, files, words, message):
+    done = archwright("cells", *words, *([] if "--cells" in words else SMALL))
+    assert done.code == 2
+    assert message in " ".join(done.err.split())

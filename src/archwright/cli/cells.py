@@ -1,4 +1,4 @@
-"""``archwright cells``: genotypes counted and compared, cells drawn."""
+"""``archwright cells``: genotypes counted and compared, cells drawn, operations timed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archwright.cli import common
+from archwright.cli import celltimes, common
 from archwright.errors import SettingsError
 
 if TYPE_CHECKING:
     from archwright.genotypes import Group
 
-app = typer.Typer(help="Cells that were found: what they are made of, drawings.", no_args_is_help=True)
+app = typer.Typer(help="Cells that were found: what they are made of, drawings, latency.", no_args_is_help=True)
+app.command("latency")(celltimes.latency)
+app.command("time")(celltimes.time)
 
 Files = Annotated[
     list[str],

@@ -37,5 +37,6 @@ def _bars(axis: Axes, compared: Sequence[Mapping[str, Any]], what: str, unit: st
         )  # fmt: skip
     axis.set_yticks(range(len(keys)), [str(key).replace("_", " ") for key in keys])
     axis.invert_yaxis()
+    axis.set_xlim(left=0)
     axis.grid(visible=False, axis="y")
     axis.set_xlabel(unit)

@@ -1,0 +1,104 @@
+"""Latency weights of operations: the published table, the protocol on known numbers, files, measuring."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from archwright.errors import FamilyError, SettingsError
+from archwright.hardware.shares import PUBLISHED, load_weights, weights_of
+from archwright.hardware.stems import measure_weights
+
+ORDER = ("avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "skip_connect")
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.stem(x).mean((2, 3)))
+
+
+def test_the_protocol_gives_the_published_table():
+    found = weights_of(10, dict(zip(ORDER, (16, 14, 34, 46, 21, 25, 14))))
+    assert found == pytest.approx(PUBLISHED.weights, abs=1e-12)
+    assert sum(PUBLISHED.weights.values()) == pytest.approx(1)
+
+
+def test_an_operation_faster_than_the_base_weighs_nothing():
+    assert weights_of(10, {"a": 9, "b": 12, "c": 16}) == {"a": 0, "b": 0.25, "c": 0.75}
+
+
+@given(st.floats(0.1, 100), st.dictionaries(st.sampled_from("abcdef"), st.floats(0.1, 200), min_size=1))
+def test_weights_are_shares(base, measured):
+    if max(measured.values()) <= base:
+        with pytest.raises(SettingsError, match="no operation took longer"):
+            weights_of(base, measured)
+        return
+    found = weights_of(base, measured)
+    assert min(found.values()) >= 0
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_no_connection_weighs_nothing():
+    assert PUBLISHED.table()["none"] == PUBLISHED.table()["random"] == 0
+    assert load_weights() is PUBLISHED
+
+
+def test_measured_weights_are_kept_in_a_file_and_leave_the_network_alone(tmp_path):
+    network = Small()
+    stem, before = network.stem, [p.clone() for p in network.parameters()]
+    words: list[str] = []
+    found = measure_weights(
+        network, ("skip_connect", "sep_conv_5x5"), (3, 16, 16), batch_size=4, copies=4, repeats=3, on_done=words.append
+    )
+    assert network.stem is stem
+    assert network.training
+    assert all(torch.equal(p, q) for p, q in zip(before, network.parameters()))
+    assert len(words) == 3 * (3 + 2)
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert found.weights["sep_conv_5x5"] > found.weights["skip_connect"]
+    found.save(tmp_path / "w.json")
+    assert load_weights(tmp_path / "w.json") == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "is not a file of latency weights"),
+        ({"version": 2}, "another Archwright"),
+        ({"weights": {}}, "has no latency weights"),
+        ({"weights": {"a": -1, "b": 2}}, "has no latency weights"),
+        ({"weights": {"a": "x"}}, "has no latency weights"),
+        ({"weights": {"a": 0.5, "b": 0.6}}, "sum to 1.1, not to 1"),
+    ],
+)
+def test_files_that_are_no_weights_are_refused(tmp_path, change, message):
+    PUBLISHED.save(tmp_path / "w.json")
+    content = json.loads((tmp_path / "w.json").read_text()) | change
+    (tmp_path / "w.json").write_text(json.dumps(content))
+    with pytest.raises(SettingsError, match=message):
+        load_weights(tmp_path / "w.json")
+
+
+@pytest.mark.parametrize(
+    ("network", "operations", "how", "error", "message"),
+    [
+        (Small(), (), {}, SettingsError, "at least one operation"),
+        (Small(), ("skip_connect",) * 2, {}, SettingsError, "each once"),
+        (Small(), ("sep_conv_4x4",), {}, FamilyError, "unknown operation 'sep_conv_4x4'"),
+        (Small(), ("skip_connect",), {"repeats": 0}, SettingsError, "at least 1"),
+        (nn.Linear(3, 3), ("skip_connect",), {}, FamilyError, "Linear has no module called stem"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(network, operations, how, error, message):
+    with pytest.raises(error, match=message):
+        measure_weights(network, operations, (3, 8, 8), **how)
