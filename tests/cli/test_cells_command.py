@@ -105,3 +105,17 @@ def test_what_cannot_be_timed_gets_one_line(archwright, files, words, message):
     done = archwright("cells", *words, *([] if "--cells" in words else SMALL))
     assert done.code == 2
     assert message in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(("name", "start"), [("c.svg", b"<?xml"), ("c.png", b"\x89PNG"), ("c.pdf", b"%PDF")])
+def test_cells_are_drawn(archwright, files, name, start):
+    done = archwright("cells", "draw", "run", "--out", name, "--json")
+    assert done.code == 0, done.err
+    assert Path(done.json["file"]).read_bytes().startswith(start)
+
+
+def test_a_drawing_is_refused_in_an_unknown_format_or_place(archwright, files):
+    for out, message in (("c.jpg", "not as 'c.jpg'"), ("nowhere/c.svg", "cannot write nowhere/c.svg")):
+        done = archwright("cells", "draw", "plain.json", "--out", out)
+        assert done.code == 2
+        assert message in " ".join(done.err.split())

@@ -60,6 +60,23 @@ def compare(
         screen.print(file, soft_wrap=True)
 
 
+@app.command("draw")
+def draw(
+    genotype: Annotated[Path, typer.Argument(help="A genotype, the result.json of a one-shot study, or its folder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The drawing: .svg, .png or .pdf.")] = Path("cells.svg"),
+    json: common.Json = False,
+) -> None:
+    """Draw the cells of a genotype."""
+    from archwright.genotypes import read_cells
+    from archwright.genotypes.drawing import draw_cells
+
+    file = draw_cells(read_cells(genotype), out)
+    if json:
+        common.print_json({"genotype": str(genotype), "file": str(file)})
+    else:
+        common.console().print(str(file), soft_wrap=True)
+
+
 def _write(compared: Sequence[dict[str, object]], folder: Path) -> dict[str, str]:
     from archwright.genotypes.writing import write_comparison
 
