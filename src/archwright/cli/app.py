@@ -11,6 +11,7 @@ from archwright.cli import (
     failures,
     hardware,
     listing,
+    oneshotreport,
     predict,
     profile,
     proxies,
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("report")(report.report)
+app.command("oneshot-report")(oneshotreport.oneshot_report)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
