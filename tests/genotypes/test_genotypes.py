@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -123,6 +124,25 @@ def test_results_of_studies_and_their_folders_are_read(tmp_path):
 def test_what_is_no_genotype_is_refused(content, message):
     with pytest.raises(FamilyError, match=message):
         parse_cells(content)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 9)
+    | st.floats()
+    | st.sampled_from(["normal", "sep_conv_3x3", "range(3)"]),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["normal", "normal_concat", "sequence"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING)
+def test_anything_is_a_genotype_or_refused(content):
+    with contextlib.suppress(FamilyError):
+        assert sum(depth_counts(parse_cells(content)).values()) > 0
 
 
 def test_groups_have_means_over_runs_and_the_same_keys():

@@ -12,7 +12,7 @@ from torch import nn
 
 from archwright.errors import FamilyError, SettingsError
 from archwright.hardware.shares import PUBLISHED, load_weights, weights_of
-from archwright.hardware.stems import measure_weights
+from archwright.hardware.stems import measure_weights, settle
 
 ORDER = ("avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "skip_connect")
 
@@ -68,6 +68,23 @@ def test_measured_weights_are_kept_in_a_file_and_leave_the_network_alone(tmp_pat
     assert found.weights["sep_conv_5x5"] > found.weights["skip_connect"]
     found.save(tmp_path / "w.json")
     assert load_weights(tmp_path / "w.json") == found
+
+
+def test_the_signal_of_a_settled_network_does_not_vanish():
+    from archwright.layers.operations import operation
+
+    def made():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(*(operation("sep_conv_3x3", 8) for _ in range(10))).eval()
+
+    inputs = torch.rand(4, 8, 8, 8)
+    fresh, settled = made(), made()
+    settle(settled, inputs)
+    with torch.no_grad():
+        assert fresh(inputs).std() < 1e-6
+        assert settled(inputs).std() == pytest.approx(1, abs=0.1)
+    assert not settled.training
 
 
 @pytest.mark.parametrize(

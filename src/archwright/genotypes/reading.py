@@ -47,7 +47,7 @@ class Cells:
         other sets of types alternate (Herron 2023, sections 3.1 and 6).
 
         Raises:
-            FamilyError: no cells, or other than a sequence says.
+            FamilyError: no cells.
         """
         if cells < 1:
             raise FamilyError(f"a network has at least 1 cell, not {cells}")
@@ -135,7 +135,7 @@ def parse_cells(content: Mapping[str, Any] | str) -> Cells:
         strange = set(sequence) - set(kinds)
         if strange:
             raise ValueError(f"the sequence names {sorted(strange)[0]!r}, which is no cell of it")
-    except (SyntaxError, ValueError, TypeError, KeyError) as error:
+    except (SyntaxError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise FamilyError(
             f"not a genotype such as Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3, 4, 5], ...): {error}"
         ) from error

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archwright.errors import FamilyError, SettingsError
 from archwright.evaluate.cost import latencies
 from archwright.evaluate.devices import resolve_device, seeded
-from archwright.evaluate.twins import kept
 from archwright.hardware.profile import CLOCKS
 from archwright.hardware.shares import LatencyWeights, weights_of
 from archwright.layers.operations import operation
@@ -38,11 +37,11 @@ def measure_weights(
 ) -> LatencyWeights:
     """Measure the network alone, and with ``copies`` of each operation behind its stem; means over ``repeats`` passes.
 
-    Evaluation mode, no gradients, after a few unmeasured passes, the device synchronised. Passes go round over all
-    operations, so that what slows the machine for a while slows all alike.
+    Evaluation mode with batch norms that have seen a batch, no gradients, after a few unmeasured passes, the device
+    synchronised. Passes go round over all operations, so that what slows the machine for a while slows all alike.
 
     Args:
-        network: untrained is enough; its module ``stem`` gives ``batch x channels x height x width``. Left as it was.
+        network: untrained is enough; its module ``stem`` gives ``batch x channels x height x width``. A copy is measured.
         operations: names of :data:`archwright.layers.operations.OPERATIONS`.
         input_shape: without the batch.
         threads: CPU threads; torch's current setting by default.
@@ -64,18 +63,18 @@ def measure_weights(
     if not isinstance(stem, nn.Module):
         raise FamilyError(f"{type(network).__name__} has no module called stem to put operations into")
     where = resolve_device(device)
-    network.to(where)
-    with kept(network):
-        network.eval()
-        stems = _stems(stem, operations, copies, input_shape, where)
-        times: dict[str, list[float]] = {key: [] for key in stems}
-        for passed in range(repeats + WARMUP):
-            for key, changed in stems.items():
-                with _stem(network, changed):
-                    (seconds,) = latencies(network, input_shape, batch_size, 0, 1, threads, clock=CLOCKS[clock])
-                if passed >= WARMUP:
-                    times[key].append(1e3 * float(seconds))
-                on_done(key or "the network itself")
+    inputs = torch.rand((max(2, batch_size), *input_shape), generator=torch.Generator().manual_seed(0)).to(where)
+    network = copy.deepcopy(network).to(where)
+    settle(network, inputs)
+    stems = _stems(network.get_submodule("stem"), operations, copies, inputs)
+    times: dict[str, list[float]] = {key: [] for key in stems}
+    for passed in range(repeats + WARMUP):
+        for key, changed in stems.items():
+            network.stem = changed
+            (seconds,) = latencies(network, input_shape, batch_size, 0, 1, threads, clock=CLOCKS[clock])
+            if passed >= WARMUP:
+                times[key].append(1e3 * float(seconds))
+            on_done(key or "the network itself")
     means = {key: float(np.mean(found)) for key, found in times.items()}
     base = means.pop("")
     settings = {
@@ -87,26 +86,27 @@ def measure_weights(
     return LatencyWeights(name or platform.machine(), weights_of(base, means), base, means, settings)
 
 
-def _stems(
-    stem: nn.Module, operations: Sequence[str], copies: int, input_shape: tuple[int, ...], device: torch.device
-) -> dict[str, nn.Module]:
+def _stems(stem: nn.Module, operations: Sequence[str], copies: int, inputs: Tensor) -> dict[str, nn.Module]:
     """The stem as it is, under an empty name, and followed by copies of each operation."""
     with torch.no_grad():
-        width = stem(torch.zeros(1, *input_shape, device=device)).shape[1]
+        width = stem(inputs[:2]).shape[1]
     found: dict[str, nn.Module] = {"": stem}
-    with seeded(0, device):
+    with seeded(0, inputs.device):
         for name in operations:
-            made = nn.Sequential(stem, *(operation(name, width) for _ in range(copies)))
-            found[name] = made.to(device).eval()
+            found[name] = nn.Sequential(stem, *(operation(name, width) for _ in range(copies))).to(inputs.device)
+            settle(found[name], inputs)
     return found
 
 
-@contextmanager
-def _stem(network: nn.Module, stem: nn.Module) -> Iterator[None]:
-    """The network with another stem, for a while."""
-    before = network.stem
-    network.stem = stem
-    try:
-        yield
-    finally:
-        network.stem = before
+def settle(network: nn.Module, inputs: Tensor) -> None:
+    """Let batch norms take their statistics from a batch; the network is in evaluation mode afterwards.
+
+    Without it the signal of an untrained network in evaluation mode shrinks from layer to layer until numbers are too small
+    to be normal, which processors compute many times more slowly: the time would not be that of a trained network.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(inputs)
+    network.eval()
