@@ -101,8 +101,8 @@ def _stems(stem: nn.Module, operations: Sequence[str], copies: int, inputs: Tens
 def settle(network: nn.Module, inputs: Tensor) -> None:
     """Let batch norms take their statistics from a batch; the network is in evaluation mode afterwards.
 
-    Without it the signal of an untrained network in evaluation mode shrinks from layer to layer until numbers are too small
-    to be normal, which processors compute many times more slowly: the time would not be that of a trained network.
+    Without it the signal of an untrained network in evaluation mode shrinks from layer to layer, with enough of them below the
+    smallest normal number (1e-38 in float32), where processors compute 10 to 100 times more slowly.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
