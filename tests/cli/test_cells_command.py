@@ -96,6 +96,7 @@ def test_an_untrained_network_is_timed_over_the_test_split(archwright, files):
         (["latency", "--batch", "0"], "at least 1"),
         (["latency", "--classes", "1"], "--classes must be at least 2"),
         (["latency", "--cpu-time"], "--threads 1"),
+        (["latency", "--out", "nowhere/w.json"], "there is no folder nowhere"),
         (["latency", "none.txt"], "cannot read none.txt"),
         (["time", "darts.txt", "--data", "nothing"], "nothing"),
         (["time", "darts.txt", "--data", "digits", "--batch", "0"], "at least 1"),

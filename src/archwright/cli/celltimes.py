@@ -50,6 +50,8 @@ def latency(
 
     if cpu_time and threads != 1:
         raise SettingsError("--cpu-time counts one thread; give --threads 1 with it")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise SettingsError(f"--out {out}: there is no folder {out.parent}")
     chosen = _operations(operations)
     shape = _shape(input_shape)
     network = _network(genotype, shape, classes, channels, cells)
