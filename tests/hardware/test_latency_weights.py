@@ -53,21 +53,37 @@ def test_no_connection_weighs_nothing():
     assert load_weights() is PUBLISHED
 
 
-def test_measured_weights_are_kept_in_a_file_and_leave_the_network_alone(tmp_path):
+def test_the_whole_protocol_on_a_clock_that_knows_the_times(monkeypatch, tmp_path):
+    """The mean counts: passes take turns to be 1 ms slower and faster. Order and rest of the network do not matter."""
+    milliseconds = {"": 10, **dict(zip(ORDER, (16, 14, 34, 46, 21, 25, 14)))}
+    seen: list[int] = []
+
+    def clocked(network, *_, **__):
+        passed = len(seen) // len(milliseconds)
+        name = list(milliseconds)[len(seen) % len(milliseconds)]
+        seen.append(sum(1 for _ in network.stem.children()))
+        return [1e-3 * (milliseconds[name] + (-1) ** passed)]
+
+    monkeypatch.setattr("archwright.hardware.stems.latencies", clocked)
     network = Small()
     stem, before = network.stem, [p.clone() for p in network.parameters()]
-    words: list[str] = []
-    found = measure_weights(
-        network, ("skip_connect", "sep_conv_5x5"), (3, 16, 16), batch_size=4, copies=4, repeats=3, on_done=words.append
-    )
+    found = measure_weights(network, ORDER, (3, 8, 8), copies=10, repeats=20, name="a clock")
+    assert found.weights == pytest.approx(PUBLISHED.weights)
+    assert found.base_ms == pytest.approx(10)
+    assert len(seen) == 8 * (20 + 2)
+    assert seen[:8] == [0] + [11] * 7
     assert network.stem is stem
     assert network.training
     assert all(torch.equal(p, q) for p, q in zip(before, network.parameters()))
-    assert len(words) == 3 * (3 + 2)
-    assert sum(found.weights.values()) == pytest.approx(1)
-    assert found.weights["sep_conv_5x5"] > found.weights["skip_connect"]
     found.save(tmp_path / "w.json")
     assert load_weights(tmp_path / "w.json") == found
+
+
+def test_what_takes_time_weighs_more():
+    found = measure_weights(Small(), ("skip_connect", "conv_5x5"), (3, 33, 33), batch_size=8, repeats=5, clock="cpu")
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert found.weights["conv_5x5"] > found.weights["skip_connect"]
+    assert found.settings["copies"] == 10
 
 
 def test_the_signal_of_a_settled_network_does_not_vanish():
