@@ -6,11 +6,13 @@ import typer
 
 from archwright.cli import (
     arena,
+    cells,
     data,
     export,
     failures,
     hardware,
     listing,
+    oneshotreport,
     predict,
     profile,
     proxies,
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("report")(report.report)
+app.command("oneshot-report")(oneshotreport.oneshot_report)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("profile")(profile.profile)
@@ -38,6 +41,7 @@ app.command("failures")(failures.failures)
 app.command("arena")(arena.arena)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(data.app, name="data")
+app.add_typer(cells.app, name="cells")
 app.add_typer(table.app, name="table")
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(hardware.app, name="hardware")
