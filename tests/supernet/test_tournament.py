@@ -20,7 +20,7 @@ COUNTS = {"normal": 18, "reduce": 2}
 def noise(game: Game) -> Played:
     rng = np.random.default_rng(game.seed)
     alpha = {k: [rng.normal(size=len(ops)).tolist() for ops in lists] for k, lists in game.lists.items()}
-    cells = {k: [[(lists[rows.start][0], 0), (lists[rows.start][1], 1)] for rows in bundles(4)]
+    cells = {k: [[(lists[rows.start][0], 0), (lists[rows.start][0], 1)] for rows in bundles(4)]
              for k, lists in game.lists.items()}  # fmt: skip
     return Played(alpha, cells)
 
