@@ -176,7 +176,7 @@ def joint_search(
 class _Search:
     def __init__(self, duo: Duo, data: Data, settings: JointSettings, seed: int, device: torch.device) -> None:
         self.duo, self.data, self.settings, self.seed, self.device = duo, data, settings, seed, device
-        first, second = stratified_split(data.train.targets, 0.5, seed, "search")
+        first, second = stratified_split(data.train.targets, 0.5, derived_seed(seed, 40) % 2**32, "search")
         halves = (data.train.take(first), data.train.take(second))
         self.train, self.val = (DeviceSplit(half, data, device) for half in halves)
         self.judge = DeviceSplit(data.validation, data, device)

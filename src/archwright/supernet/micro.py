@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -152,12 +152,15 @@ class MixedCell(nn.Module):
                 terms = [
                     own[row, self.columns[name]] * made(states[row - rows.start])
                     for row in range(rows.start, rows.stop)
-                    for name, made in self.edges[row].items()
+                    for name, made in self._edge(row).items()
                 ]
             else:
-                terms = [self.edges[rows.start + i][name](states[i]) for name, i in own[j]]  # type: ignore[index]
+                terms = [self._edge(rows.start + i)[name](states[i]) for name, i in own[j]]
             states.append(sum_of(terms))
         return torch.cat(states[2:], dim=1)
+
+    def _edge(self, row: int) -> nn.ModuleDict:
+        return cast(nn.ModuleDict, self.edges[row])
 
 
 @dataclass(frozen=True)
