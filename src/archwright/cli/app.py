@@ -10,6 +10,7 @@ from archwright.cli import (
     failures,
     hardware,
     listing,
+    oneshot,
     predict,
     profile,
     proxies,
@@ -28,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("search")(search.search)
+app.command("oneshot")(oneshot.oneshot)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)

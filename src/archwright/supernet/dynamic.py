@@ -41,7 +41,11 @@ class GameSearch:
         alpha = {kind: _in_order(found.alpha[kind], game.lists[kind], micro.columns) for kind in game.lists}
         if file is not None:
             file.unlink(missing_ok=True)
-        return Played(alpha, cells)
+        figures = {
+            "seconds": found.search.seconds, "val_accuracy": found.search.curve[-1]["val_accuracy"],
+            "expected_latency": found.expected_latency,
+        }  # fmt: skip
+        return Played(alpha, cells, {name: value for name, value in figures.items() if value is not None})
 
 
 def _in_order(
@@ -123,20 +127,21 @@ def measure_latencies(
     try:
         with torch.no_grad():
             channels = stem(x[:1]).shape[1]  # type: ignore[operator]
-            base = _mean_seconds(network, x, runs, unmeasured)
+            base = mean_seconds(network, x, runs, unmeasured)
             found = {}
             for name in operations:
                 with seeded(0):
                     row = [operation(name, channels).to(where) for _ in range(copies)]
                 network.stem = nn.Sequential(stem, *row).eval()  # type: ignore[arg-type]
-                found[name] = _mean_seconds(network, x, runs, unmeasured)
+                found[name] = mean_seconds(network, x, runs, unmeasured)
     finally:
         network.stem = stem
         network.train(training)
     return latency_weights(base, found)
 
 
-def _mean_seconds(network: nn.Module, x: torch.Tensor, runs: int, unmeasured: int) -> float:
+def mean_seconds(network: nn.Module, x: torch.Tensor, runs: int, unmeasured: int) -> float:
+    """Mean wall time of a pass over ``x``, after some that are not measured."""
     started = math.nan
     for i in range(-unmeasured, runs):
         if i == 0:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -53,10 +53,12 @@ class Played:
     Attributes:
         alpha: per cell type and edge the parameter of each operation of its list.
         cells: the discretised cells, per type.
+        figures: numbers by name that the search wants kept.
     """
 
     alpha: Mapping[str, Sequence[Sequence[float]]]
     cells: Cells
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,7 @@ def _read(folder: Path, game: Game) -> Played | None:
         return None
     value = _json(path)
     cells = {k: [[(str(o), int(i)) for o, i in node] for node in nodes] for k, nodes in value["cells"].items()}
-    return Played(value["alpha"], cells)
+    return Played(value["alpha"], cells, value["figures"])
 
 
 def _json(path: Path) -> Any:
