@@ -91,6 +91,7 @@ def test_a_summary_for_people(archwright):
         (("opspace_dynamic", "darts", "--data", "digits", "--option", "largest=50"), "from 2 to 33"),
         (("icdarts", "darts", "--data", "digits", "--set", "depth=3"), "unknown setting of the network 'depth'"),
         (("icdarts", "darts", "--data", "digits", "--train", "epoch=3"), "unknown training setting 'epoch'"),
+        (("combined", "darts", "--data", "digits", "--workers", -1), "workers must be a whole number of at least 0"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_on_one_line(archwright, words, message):
@@ -112,3 +113,16 @@ def test_tables_and_tiny_images_are_refused(archwright):
     done = archwright("oneshot", "icdarts", "darts", "--data", "t.csv")
     assert done.code == 2
     assert "is a table" in done.err
+
+
+def test_methods_are_listed(archwright):
+    listed = {e["name"] for e in archwright("list", "methods", "--json").json["methods"]}
+    assert {"icdarts", "abl_aux", "opspace_dynamic", "combined", "hier_v1", "hier_v2"} <= listed
+    assert sum(name.startswith("abl_") for name in listed) == 11
+
+
+@pytest.mark.slow
+def test_games_of_a_tier_are_played_by_workers(archwright):
+    alone = run(archwright, "opspace_dynamic", *GAMES)
+    done = archwright("oneshot", "opspace_dynamic", *TINY, *GAMES, "--study", "t", "--json", "--workers", 2)
+    assert done.json["genotype"] == alone["genotype"]

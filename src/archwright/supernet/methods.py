@@ -126,6 +126,8 @@ class OneShot:
         """
         if self.method not in METHODS:
             raise SettingsError(unknown("method", self.method, METHODS))
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
         method = METHODS[self.method]
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "latency", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings)]

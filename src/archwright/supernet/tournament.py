@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import cloudpickle
 import numpy as np
+import torch
 
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluate.devices import derived_seed
@@ -244,9 +245,9 @@ def _play_tier(
         for game in games:
             done(game, search(game))
         return
-    payload = cloudpickle.dumps(search)
+    payload, threads = cloudpickle.dumps(search), max(1, torch.get_num_threads() // min(workers, len(games)))
     with ProcessPoolExecutor(min(workers, len(games)), mp_context=get_context("spawn")) as pool:
-        waiting: dict[Future[Played], Game] = {pool.submit(_in_worker, payload, game): game for game in games}
+        waiting: dict[Future[Played], Game] = {pool.submit(_in_worker, payload, game, threads): game for game in games}
         try:
             for future in as_completed(waiting):
                 done(waiting[future], future.result())
@@ -259,7 +260,8 @@ def _play_tier(
             pool.shutdown(cancel_futures=True)
 
 
-def _in_worker(payload: bytes, game: Game) -> Played:
+def _in_worker(payload: bytes, game: Game, threads: int) -> Played:
+    torch.set_num_threads(threads)
     played: Played = cloudpickle.loads(payload)(game)
     return played
 
