@@ -61,7 +61,8 @@ def oneshot(
 ) -> None:
     """Search cells inside one network (ICDARTS and its variants), then retrain and test what was found."""
     from archwright.data import load_data
-    from archwright.supernet.methods import OneShot, run_oneshot
+    from archwright.supernet.methods import OneShot
+    from archwright.supernet.running import run_oneshot
 
     if family != "darts":
         raise SettingsError(unknown("family of search inside one network", family, ["darts"]))
