@@ -12,6 +12,7 @@ from archwright.cli import (
     failures,
     hardware,
     listing,
+    oneshot,
     oneshotreport,
     predict,
     profile,
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("search")(search.search)
+app.command("oneshot")(oneshot.oneshot)
 app.command("report")(report.report)
 app.command("oneshot-report")(oneshotreport.oneshot_report)
 app.command("export")(export.export)

@@ -15,16 +15,17 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="families, searchers, data, metrics, training, tables or proxies; all of them by default.",
+            help="families, searchers, methods, data, metrics, training, tables or proxies; all of them by default.",
             show_default=False,
         ),
     ] = "",
     json: common.Json = False,
 ) -> None:
-    """List families, searchers, data, metrics, training settings, tables and proxies, with a line on each."""
+    """List families, searchers, methods of search inside one network, data, metrics, training settings, tables and proxies, with a line on each."""
     lists = {
         "families": _families,
         "searchers": _searchers,
+        "methods": _methods,
         "data": _data,
         "metrics": _metrics,
         "training": _training,
@@ -71,6 +72,12 @@ def _searchers() -> list[dict[str, Any]]:
         }
         for name, kind in SEARCHERS.items()
     ]
+
+
+def _methods() -> list[dict[str, Any]]:
+    from archwright.supernet.methods import METHODS
+
+    return [{"name": name, "summary": method.summary} for name, method in METHODS.items()]
 
 
 def _data() -> list[dict[str, Any]]:

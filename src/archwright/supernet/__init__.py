@@ -1,0 +1,1 @@
+"""Search inside one network: differentiable methods put together from a relaxation, losses, a schedule, a discretisation."""

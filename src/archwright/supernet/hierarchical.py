@@ -1,0 +1,333 @@
+"""Hierarchical ICDARTS: after the cells, the template (Herron 2023, chapter 6; algorithm 4).
+
+Version 1 searches each cell's second input among all earlier outputs; version 2 which of four cell types stands at each depth.
+Cells stay as they are; the template's parameters gamma are searched like alpha, with equations 6.1 to 6.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from archwright.data import Data
+from archwright.errors import SettingsError, unknown
+from archwright.evaluate.devices import derived_seed, seeded
+from archwright.layers.blocks import FactorizedReduce, GlobalPoolHead, ReLUConvBN
+from archwright.layers.cells import Cell, Nodes, Tower, reductions, sum_of
+from archwright.layers.operations import without_affine
+from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
+
+VERSIONS = ("skips", "types")
+TYPES = 4
+"""Normal cells of version 2."""
+
+
+class MacroNetwork(nn.Module):
+    """Stem, body, head; while training with a tower, ``(logits, tower's logits)``.
+
+    Attributes:
+        choice: the discrete template, where the network has one of its own.
+        reduced_channels: of the maps that heads and tower read.
+    """
+
+    def __init__(self, c_in: int, num_classes: int, channels: int, choice: Sequence[int] | None, tower: bool) -> None:
+        super().__init__()
+        stem = 3 * channels
+        self.stem = nn.Sequential(nn.Conv2d(c_in, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        self.num_classes, self.choice, self.with_tower = num_classes, choice, tower
+        self.reduced_channels: list[int] = []
+        self.tower: Tower | None = None
+
+    def _end(self, last: int) -> None:
+        self.head = GlobalPoolHead(last, self.num_classes)
+        if self.with_tower and self.reduced_channels:
+            self.tower = Tower(self.reduced_channels[-1], self.num_classes)
+
+    def features(self, x: Tensor, mix: Any) -> tuple[Tensor, list[Tensor]]:
+        """Output of the last cell and those of the reduction cells, under weights or a choice."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits ``batch x num_classes`` of the network's own template."""
+        last, reduced = self.features(x, self.choice)
+        logits: Tensor = self.head(last)
+        return (logits, self.tower(reduced[-1])) if self.tower is not None and self.training else logits
+
+
+class SkipNetwork(MacroNetwork):
+    """Version 1: cell ``m`` reads cell ``m - 1`` and a mixture of, or one of, the outputs before that; 0 is the stem's.
+
+    Args:
+        cells: genotype of ``normal`` and ``reduce``.
+        c_in, num_classes, channels, depth: of the network.
+        choice: for each cell from the second on the output it reads, 0 for the stem's and ``i + 1`` for cell ``i``'s; only its
+            projections are made.
+        affine: of the batch norms behind the stem.
+        tower: with an auxiliary tower.
+    """
+
+    def __init__(
+        self, cells: Mapping[str, Nodes], c_in: int, num_classes: int, channels: int, depth: int,
+        choice: Sequence[int] | None = None, affine: bool = True, tower: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(c_in, num_classes, channels, choice, tower)
+        outs, levels, width = [3 * channels], [0], channels
+        self.reductions = sorted(reductions(depth))
+        self.cells, self.skips = nn.ModuleList(), nn.ModuleList()
+        for m in range(depth):
+            reduces = m in self.reductions
+            width *= 1 + reduces
+            sources = range(max(1, m)) if choice is None else [0 if m == 0 else choice[m - 1]]
+            self.skips.append(
+                nn.ModuleDict({str(i): _projection(outs[i], width, levels[-1] - levels[i]) for i in sources})
+            )
+            nodes = cells["reduce" if reduces else "normal"]
+            cell = Cell(width, outs[-1], width, reduces, False, nodes)
+            cell.inputs.first = nn.Identity()
+            self.cells.append(cell)
+            outs.append(len(nodes) * width)
+            levels.append(levels[-1] + reduces)
+            self.reduced_channels += [outs[-1]] if reduces else []
+        if not affine:
+            for module in (self.cells, self.skips):
+                without_affine(module)
+        self._end(outs[-1])
+
+    def features(self, x: Tensor, mix: Sequence[Any]) -> tuple[Tensor, list[Tensor]]:
+        """See the base class; ``mix`` has for each cell from the second on a number, or weights over the outputs before."""
+        outs, reduced = [self.stem(x)], []
+        for m, (cell, skips) in enumerate(zip(self.cells, self.skips)):
+            own = 0 if m == 0 else mix[m - 1]
+            if isinstance(own, Tensor):
+                second = sum_of([own[i] * skips[str(i)](outs[i]) for i in range(m)])  # type: ignore[index]
+            else:
+                second = skips[str(own)](outs[own])  # type: ignore[index]
+            outs.append(cell(second, outs[-1]))
+            if m in self.reductions:
+                reduced.append(outs[-1])
+        return outs[-1], reduced
+
+
+def _projection(c_in: int, width: int, halvings: int) -> nn.Module:
+    """What stands in the place of a cell's first preprocessing: a factorised reduction for every halving, else a 1x1."""
+    if halvings == 0:
+        return ReLUConvBN(c_in, width, 1)
+    return nn.Sequential(*(FactorizedReduce(width if i else c_in, width) for i in range(halvings)))
+
+
+class TypeNetwork(MacroNetwork):
+    """Version 2: at every depth cells of all types side by side, mixed, or the one that is chosen.
+
+    Args:
+        cells: genotype of ``type0``, ``type1``, ...
+        c_in, num_classes, channels, depth: of the network.
+        choice: the type at every depth; only those cells are made.
+        affine: of the batch norms behind the stem.
+        tower: with an auxiliary tower.
+    """
+
+    def __init__(
+        self, cells: Mapping[str, Nodes], c_in: int, num_classes: int, channels: int, depth: int,
+        choice: Sequence[int] | None = None, affine: bool = True, tower: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(c_in, num_classes, channels, choice, tower)
+        nodes = _equal_nodes(cells)
+        before, last, width, last_reduced = 3 * channels, 3 * channels, channels, False
+        self.reductions = sorted(reductions(depth))
+        self.cells = nn.ModuleList()
+        for m in range(depth):
+            reduces = m in self.reductions
+            width *= 1 + reduces
+            types = range(len(cells)) if choice is None else [choice[m]]
+            made = {str(t): Cell(before, last, width, reduces, last_reduced, cells[f"type{t}"]) for t in types}
+            self.cells.append(nn.ModuleDict(made))
+            before, last, last_reduced = last, nodes * width, reduces
+            self.reduced_channels += [last] if reduces else []
+        if not affine:
+            without_affine(self.cells)
+        self._end(last)
+
+    def features(self, x: Tensor, mix: Sequence[Any]) -> tuple[Tensor, list[Tensor]]:
+        """See the base class; ``mix`` has a type for each depth, or weights of the types."""
+        before = last = self.stem(x)
+        reduced = []
+        for m, types in enumerate(self.cells):
+            own = mix[m]
+            if isinstance(own, Tensor):
+                out = sum_of([own[int(t)] * cell(before, last) for t, cell in types.items()])  # type: ignore[operator]
+            else:
+                out = types[str(own)](before, last)  # type: ignore[index]
+            before, last = last, out
+            if m in self.reductions:
+                reduced.append(last)
+        return last, reduced
+
+
+def _equal_nodes(cells: Mapping[str, Nodes]) -> int:
+    numbers = {len(nodes) for nodes in cells.values()}
+    if len(numbers) != 1:
+        raise SettingsError(f"cell types that stand in for each other need equally many nodes, not {sorted(numbers)}")
+    return numbers.pop()
+
+
+def skip_parameters(depth: int, generator: torch.Generator) -> dict[str, nn.Parameter]:
+    """Gamma of version 1, ``m`` entries for cell ``m``: nearer outputs weigh more, by a factor of e each, plus noise of 1e-3."""
+    return {
+        f"cell{m}": nn.Parameter(torch.arange(m).float() - (m - 1) + 1e-3 * torch.randn(m, generator=generator))
+        for m in range(1, depth)
+    }
+
+
+def type_parameters(depth: int, types: int, generator: torch.Generator) -> dict[str, nn.Parameter]:
+    """Gamma of version 2, an entry per type and depth: normal, of standard deviation 1e-3."""
+    return {f"depth{m}": nn.Parameter(1e-3 * torch.randn(types, generator=generator)) for m in range(depth)}
+
+
+@dataclass(frozen=True)
+class Hierarchical:
+    """What hierarchical search ended with: the cells, the template, and how both were found.
+
+    Attributes:
+        version: ``skips`` or ``types``.
+        cells: per type.
+        choice: the template, as :class:`SkipNetwork` and :class:`TypeNetwork` take it.
+        micro: the search of the cells; none where they were given.
+        macro: the search of the template.
+    """
+
+    version: str
+    cells: Mapping[str, Nodes]
+    choice: tuple[int, ...]
+    micro: MicroFound | None
+    macro: Found
+
+    def network(
+        self, c_in: int, num_classes: int, channels: int = 36, tower: bool = True, initial: bool = False
+    ) -> MacroNetwork:
+        """The network to retrain; with ``initial`` that of the cell search, before the template was searched."""
+        depth = len(self.choice) + (self.version == "skips")
+        choice = initial_choice(self.version, depth) if initial else self.choice
+        return NETWORKS[self.version](self.cells, c_in, num_classes, channels, depth, choice, tower=tower)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "version": self.version,
+            "cells": {kind: [[list(pair) for pair in node] for node in nodes] for kind, nodes in self.cells.items()},
+            "choice": list(self.choice),
+            "curve": list(self.macro.curve),
+            "seconds": self.macro.seconds + (self.micro.search.seconds if self.micro is not None else 0.0),
+        }
+
+
+NETWORKS: Mapping[str, type[SkipNetwork] | type[TypeNetwork]] = {"skips": SkipNetwork, "types": TypeNetwork}
+
+
+def initial_choice(version: str, depth: int) -> tuple[int, ...]:
+    """The template before its search: two cells back each; types in turn."""
+    return tuple(range(depth - 1)) if version == "skips" else tuple(m % TYPES for m in range(depth))
+
+
+def macro_settings(version: str, settings: JointSettings) -> JointSettings:
+    """Settings of the macro search: gamma's learning rate 3e-3, and two warm-up epochs in version 2 (Herron 2023, chapter 6)."""
+    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1)
+
+
+def search_template(
+    data: Data, version: Literal["skips", "types"], cells: Mapping[str, Nodes], settings: JointSettings, *,
+    channels: int = 16, depth: int = 20, seed: int = 0, device: str | torch.device = "cpu",
+    checkpoint: Path | None = None, on_epoch: OnEpoch | None = None,
+) -> Found:  # fmt: skip
+    """The macro search (algorithm 4): fresh weights, cells as they are.
+
+    Args:
+        data: images.
+        version: ``skips`` or ``types``.
+        cells: ``normal`` and ``reduce``; or ``type0`` and so on.
+        settings: of the search; see :func:`macro_settings`.
+        channels, depth: of both networks.
+        seed, device, checkpoint, on_epoch: of the joint search.
+
+    Raises:
+        SettingsError: an unknown version, cells that do not go with it, or what the joint search raises.
+    """
+    check_images(data)
+    duo = macro_duo(version, cells, data.input_shape[0], data.num_classes, channels, depth, seed)
+    return joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
+
+
+def macro_duo(
+    version: str, cells: Mapping[str, Nodes], c_in: int, num_classes: int, channels: int, depth: int, seed: int
+) -> Duo:
+    """The two networks of a macro search and gamma.
+
+    Raises:
+        SettingsError: an unknown version, fewer than three cells, or cells that do not go with the version.
+    """
+    if version not in VERSIONS:
+        raise SettingsError(unknown("version of hierarchical search", version, VERSIONS))
+    if depth < 3:
+        raise SettingsError(f"a template is searched over at least three cells, not {depth}")
+    wanted = {"normal", "reduce"} if version == "skips" else {f"type{t}" for t in range(len(cells))}
+    if set(cells) != wanted or not cells:
+        raise SettingsError(
+            f"version {version!r} takes cells named {', '.join(sorted(wanted))}, not {', '.join(cells)}"
+        )
+    generator = torch.Generator().manual_seed(derived_seed(seed, 30))
+    gamma = skip_parameters(depth, generator) if version == "skips" else type_parameters(depth, len(cells), generator)
+    with seeded(derived_seed(seed, 31)):
+        made = [NETWORKS[version](cells, c_in, num_classes, channels, depth, affine=False) for _ in range(2)]
+        heads = shared_heads(made[0].reduced_channels, num_classes)
+
+    def weights() -> list[Tensor]:
+        device = next(made[0].parameters()).device
+        return [p.softmax(0).to(device) for p in gamma.values()]
+
+    def discretise() -> tuple[int, ...]:
+        return tuple(int(p.detach().argmax()) for p in gamma.values())
+
+    return Duo(made[0], made[1], gamma, weights, discretise, heads)
+
+
+def search_hierarchically(
+    data: Data, version: Literal["skips", "types"], micro: MicroSettings, settings: JointSettings, *,
+    macro: JointSettings | None = None, seed: int = 0, device: str | torch.device = "cpu",
+    folder: Path | None = None, on_epoch: OnEpoch | None = None,
+) -> Hierarchical | None:  # fmt: skip
+    """Cells, then template.
+
+    Args:
+        data: images.
+        version: ``skips`` (version 1) or ``types`` (version 2).
+        micro: what is searched; version 2 makes its cells four types that take turns.
+        settings: of the micro search.
+        macro: of the macro search, at the depth of the evaluation network; by default :func:`macro_settings` of ``settings``.
+        seed: of everything random.
+        device: where.
+        folder: keeps both searches; the same call goes on from it.
+        on_epoch: called after every epoch of either; ``False`` stops.
+
+    Returns:
+        ``None`` where ``on_epoch`` stopped it before its end.
+
+    Raises:
+        SettingsError: what the searches raise.
+    """
+    if version not in VERSIONS:
+        raise SettingsError(unknown("version of hierarchical search", version, VERSIONS))
+    micro = replace(micro, types=TYPES) if version == "types" else micro
+    files = [None if folder is None else folder / f"{phase}.safetensors" for phase in ("micro", "macro")]
+    found = search_cells(data, micro, settings, seed=seed, device=device, checkpoint=files[0], on_epoch=on_epoch)
+    if not found.search.complete:
+        return None
+    template = search_template(
+        data, version, found.cells, macro or macro_settings(version, settings), channels=micro.channels,
+        depth=micro.evaluation_cells, seed=seed, device=device, checkpoint=files[1], on_epoch=on_epoch,
+    )  # fmt: skip
+    return Hierarchical(version, found.cells, template.choice, found, template) if template.complete else None

@@ -1,0 +1,152 @@
+"""Methods of search inside one network, by name, and what is asked of them.
+
+A method is a declaration: which search, and what differs from ICDARTS's defaults in what is searched and how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from archwright.errors import SettingsError, unknown
+from archwright.evaluate.settings import Training
+from archwright.layers.operations import OPERATION_SETS
+from archwright.layers.templates import TEMPLATES
+from archwright.supernet.joint import JointSettings
+from archwright.supernet.micro import MicroSettings
+
+
+@dataclass(frozen=True)
+class Method:
+    """A declaration.
+
+    Attributes:
+        summary: one line.
+        search: ``cells`` alone; ``dynamic``, a tournament of cell searches; ``combined``, one with XDARTS cells and latency;
+            ``skips`` or ``types``, cells and then the template.
+        micro, settings: what differs from the defaults of :class:`~archwright.supernet.micro.MicroSettings` and
+            :class:`~archwright.supernet.joint.JointSettings`.
+    """
+
+    summary: str
+    search: Literal["cells", "dynamic", "combined", "skips", "types"] = "cells"
+    micro: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+METHODS: Mapping[str, Method] = {
+    "icdarts": Method("ICDARTS, no zero operation, cells of DARTS"),
+    "cell_idarts": Method("ICDARTS with one softmax per node, two edges kept", micro={"cell": "idarts"}),
+    "cell_xdarts": Method("ICDARTS with one softmax per node, an edge kept per predecessor", micro={"cell": "xdarts"}),
+    **{
+        f"xdarts_lat_{delta}": Method(
+            f"XDARTS cells, latency penalty {delta}", micro={"cell": "xdarts"}, settings={"penalty": float(delta)}
+        )
+        for delta in ("0.01", "0.05", "0.1")
+    },
+    **{
+        f"opspace{i}": Method(f"ICDARTS over the {name} operations", micro={"operations": OPERATION_SETS[name]})
+        for i, name in enumerate(("basic", "simple", "darts", "mbconv"), start=1)
+    },
+    **{f"nodes{n}": Method(f"ICDARTS with {n} nodes per cell", micro={"nodes": n}) for n in (3, 5)},
+    **{
+        name: Method(f"ICDARTS, template ablation {name[4:]}", micro={"template": around})
+        for name, around in TEMPLATES.items()
+        if name != "base"
+    },
+    "opspace_dynamic": Method("a tournament of ICDARTS searches over 33 operations", "dynamic"),
+    "combined": Method("the tournament with XDARTS cells and a measured latency penalty", "combined"),
+    "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
+    "hier_v2": Method("ICDARTS of four cell types, then the type at every depth", "types"),
+}
+"""Every method by name."""
+
+RETRAINING: Mapping[str, Any] = {
+    "epochs": 600, "batch_size": 128, "optimizer": "sgd", "lr": 0.025, "momentum": 0.9, "nesterov": False,
+    "weight_decay": 5e-4, "warmup_epochs": 0.0, "drop_path": 0.3, "auxiliary_weight": 0.4, "gradient_clip": 5.0,
+    "crop": 4, "flip": True, "cutout": 16,
+}  # fmt: skip
+"""Settings of the thesis's retraining on CIFAR-10 (Herron 2023, section 3.4.2)."""
+
+TOURNAMENT = {"tiers": 3, "largest": 8}
+"""Options of a tournament beside its games'."""
+
+NETWORK = {"channels": 36, "cells": 20}
+"""Size of retrained networks."""
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """What is asked for.
+
+    Attributes:
+        method: one of :data:`METHODS`.
+        options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``.
+        network: ``channels`` and ``cells`` of the retrained network.
+        training: differences from :data:`RETRAINING`.
+        retrain: whether to retrain.
+        seed: of everything random.
+        device: where.
+        workers: processes for the games of a tournament.
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, int] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    retrain: bool = True
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 0
+
+    def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
+        """The declaration with the options filled in.
+
+        Raises:
+            SettingsError: an unknown method or option, or a value out of range.
+        """
+        if self.method not in METHODS:
+            raise SettingsError(unknown("method", self.method, METHODS))
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
+        method = METHODS[self.method]
+        micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "latency", "template", "types")]
+        joint_names = [f.name for f in fields(JointSettings)]
+        rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
+        for name in self.options:
+            if name not in (*micro_names, *joint_names, *rules):
+                raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
+        micro = {k: _operations(v) if k == "operations" else v for k, v in self.options.items() if k in micro_names}
+        for name in ("nodes", "channels", "search_cells", "evaluation_cells"):
+            whole(name, micro.get(name, 3))
+        joint = {k: v for k, v in self.options.items() if k in joint_names}
+        return method, MicroSettings(**{**method.micro, **micro}), JointSettings(**{**method.settings, **joint})
+
+    def final(self) -> tuple[dict[str, int], Training]:
+        """Size and training of the retrained network.
+
+        Raises:
+            SettingsError: an unknown name, or a value out of range.
+        """
+        for name, value in self.network.items():
+            if name not in NETWORK:
+                raise SettingsError(unknown("setting of the network", name, NETWORK))
+            whole(name, value)
+        return {**NETWORK, **self.network}, Training.from_json({**RETRAINING, **self.training})
+
+
+def whole(name: str, value: object) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingsError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def _operations(value: Any) -> tuple[str, ...]:
+    """A set's name, or names with commas between."""
+    text = str(value)
+    return OPERATION_SETS[text] if text in OPERATION_SETS else tuple(n.strip() for n in text.split(","))

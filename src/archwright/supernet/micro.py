@@ -1,0 +1,286 @@
+"""The micro search of ICDARTS: cells with an operation list of its own on every edge, in any template (Herron 2023, 2-4).
+
+Written edge by edge from the equations; the lists of a tournament's games, the template ablations, the cell variants and the
+four cell types of hierarchical search are all settings of :func:`search_cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from archwright.data import Data
+from archwright.errors import SettingsError, unknown
+from archwright.evaluate.devices import derived_seed, seeded
+from archwright.layers.cells import (
+    Cell,
+    CellInputs,
+    CellNetwork,
+    DistillationHead,
+    Nodes,
+    reductions,
+    sum_of,
+)
+from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation
+from archwright.layers.templates import TEMPLATES, Template, cell_network
+from archwright.supernet.discretisation import discretisation
+from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.losses import LATENCY, expected_latency
+from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
+from archwright.supernet.tournament import Lists
+
+CellRule = Literal["darts", "idarts", "xdarts"]
+RELAXED_BY: Mapping[str, str] = {"darts": "softmax", "idarts": "node-softmax", "xdarts": "node-softmax"}
+"""The relaxation that goes with each discretisation."""
+FAR = -1e4
+"""Stands for minus infinity at operations that an edge does not have; its softmax is exactly 0."""
+
+
+@dataclass(frozen=True)
+class MicroSettings:
+    """What is searched.
+
+    Attributes:
+        operations: the candidates of every edge, where ``lists`` does not say otherwise.
+        lists: candidates per cell type and edge.
+        cell: how alpha becomes weights and cells.
+        nodes: of a cell.
+        types: with 0 a normal and a reduction cell; else so many normal cells that take turns, position ``m`` being of type
+            ``m mod types``, and reduce in the usual places by stride.
+        channels: of the first cells' nodes, in both networks.
+        search_cells, evaluation_cells: of the search and of the evaluation network.
+        template: what surrounds the cells.
+        latency: table of the operations for the penalty.
+
+    Raises:
+        SettingsError: a number below 1, fewer than three cells, an unknown cell rule, or a latency table with gaps.
+    """
+
+    operations: tuple[str, ...] = OPERATION_SETS["darts"]
+    lists: Lists | None = None
+    cell: CellRule = "darts"
+    nodes: int = 4
+    types: int = 0
+    channels: int = 16
+    search_cells: int = 8
+    evaluation_cells: int = 20
+    template: Template = TEMPLATES["base"]
+    latency: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell not in RELAXED_BY:
+            raise SettingsError(unknown("cell rule", self.cell, RELAXED_BY))
+        if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
+            raise SettingsError("a cell search needs at least one node and channel, and three cells in each network")
+        if self.types < 0 or (self.types and self.template.reduction != "cell"):
+            raise SettingsError(
+                "cell types that take turns need reduction cells in their template, and cannot be negative"
+            )
+        for name in self.columns:
+            if name not in OPERATIONS:
+                raise SettingsError(unknown("operation", name, OPERATIONS))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Cell types that have parameters."""
+        if self.types:
+            return tuple(f"type{t}" for t in range(self.types))
+        return ("normal", "reduce") if self.template.reduction == "cell" else ("normal",)
+
+    @property
+    def edge_lists(self) -> dict[str, list[tuple[str, ...]]]:
+        """Per cell type the candidates of every edge."""
+        if self.lists is None:
+            own = self.template.candidates(self.operations)
+            return {kind: [own] * number_of_edges(self.nodes) for kind in self.kinds}
+        found = {kind: [self.template.candidates(names) for names in self.lists.get(kind, ())] for kind in self.kinds}
+        if any(len(rows) != number_of_edges(self.nodes) for rows in found.values()):
+            raise SettingsError(
+                f"lists must have {number_of_edges(self.nodes)} edges for each of {', '.join(self.kinds)}"
+            )
+        return found
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All candidates, in the order of the master space, columns of the parameters."""
+        used = {name for rows in self.edge_lists.values() for names in rows for name in names}
+        if self.lists is None:
+            return self.template.candidates(self.operations)
+        order = [*MASTER, *(n for n in OPERATIONS if n not in MASTER)]
+        return tuple(n for n in order if n in used) + tuple(sorted(used - set(order)))
+
+    def kind(self, position: int, reduces: bool) -> str:
+        """The cell type at a position."""
+        return f"type{position % self.types}" if self.types else "reduce" if reduces else "normal"
+
+    def counts(self, cells: int) -> dict[str, int]:
+        """How many cells of each type a network has."""
+        kinds = [self.kind(m, m in reductions(cells)) for m in range(cells)]
+        return {kind: kinds.count(kind) for kind in self.kinds}
+
+
+class MixedCell(nn.Module):
+    """A cell that can be any: under weights ``edges x operations`` per type, or as the cell with given nodes."""
+
+    def __init__(
+        self, before: int, last: int, width: int, reduces: bool, last_reduced: bool, kind: str,
+        lists: Sequence[Sequence[str]], columns: Sequence[str], nodes: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.inputs = CellInputs(before, last, width, last_reduced, affine=False)
+        self.kind, self.rows = kind, bundles(nodes)
+        self.columns = {name: i for i, name in enumerate(columns)}
+        self.edges = nn.ModuleList(
+            nn.ModuleDict(
+                {n: operation(n, width, 2 if reduces and i < 2 else 1, affine=False) for n in lists[rows.start + i]}
+            )
+            for rows in self.rows
+            for i in range(rows.stop - rows.start)
+        )
+
+    def forward(self, before: Tensor, last: Tensor, mix: Mapping[str, Any]) -> Tensor:
+        """``batch x nodes * width x h' x w'``; ``mix`` has weights or nodes for the cell's type."""
+        states, own = self.inputs(before, last), mix[self.kind]
+        for j, rows in enumerate(self.rows):
+            if isinstance(own, Tensor):
+                terms = [
+                    own[row, self.columns[name]] * made(states[row - rows.start])
+                    for row in range(rows.start, rows.stop)
+                    for name, made in self._edge(row).items()
+                ]
+            else:
+                terms = [self._edge(rows.start + i)[name](states[i]) for name, i in own[j]]
+            states.append(sum_of(terms))
+        return torch.cat(states[2:], dim=1)
+
+    def _edge(self, row: int) -> nn.ModuleDict:
+        return cast(nn.ModuleDict, self.edges[row])
+
+
+@dataclass(frozen=True)
+class MicroFound:
+    """The cells that a search found, per type, and how it came to them."""
+
+    cells: Mapping[str, Nodes]
+    alpha: Mapping[str, list[list[float]]]
+    search: Found
+    expected_latency: float | None
+
+
+def search_cells(
+    data: Data, micro: MicroSettings, settings: JointSettings, *, seed: int = 0, device: str | torch.device = "cpu",
+    checkpoint: Path | None = None, on_epoch: OnEpoch | None = None,
+) -> MicroFound:  # fmt: skip
+    """ICDARTS (algorithm 1) on images.
+
+    Args:
+        data: images; see :func:`~archwright.supernet.joint.joint_search`.
+        micro: what is searched.
+        settings: how.
+        seed, device, checkpoint, on_epoch: of the joint search.
+
+    Raises:
+        SettingsError: data that is no image, a penalty whose table lacks an operation, or what the joint search raises.
+    """
+    check_images(data)
+    duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
+    if settings.penalty:
+        penalty()
+    found = joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
+    values = {kind: [row[m].tolist() for row, m in zip(alpha[kind].detach().cpu(), mask[kind])] for kind in micro.kinds}
+    known = all(name in (micro.latency or LATENCY) for name in micro.columns)
+    return MicroFound(found.choice, values, found, float(penalty().detach()) if known else None)
+
+
+def check_images(data: Data) -> None:
+    """Refuse data that cells cannot take.
+
+    Raises:
+        SettingsError: a table.
+    """
+    if data.kind != "image":
+        raise SettingsError(f"cells are searched on images, and {data.name} is a table; the family mlp takes tables")
+
+
+def micro_duo(
+    micro: MicroSettings, c_in: int, num_classes: int, seed: int
+) -> tuple[Duo, dict[str, nn.Parameter], dict[str, Tensor], Callable[[], Tensor]]:
+    """The networks of a cell search, alpha, which of its entries exist, and the expected latency."""
+    columns, lists = micro.columns, micro.edge_lists
+    generator = torch.Generator().manual_seed(derived_seed(seed, 20))
+    alpha = {k: nn.Parameter(initial(micro.nodes, len(columns), generator)) for k in micro.kinds}
+    mask = {k: torch.tensor([[name in names for name in columns] for names in lists[k]]) for k in micro.kinds}
+    with seeded(derived_seed(seed, 21)):
+        networks = [mixed_network(micro, c_in, num_classes, n) for n in (micro.search_cells, micro.evaluation_cells)]
+        heads = shared_heads(networks[0].reduced_channels if micro.template.heads else [], num_classes)
+    relaxed, discrete = relaxation(RELAXED_BY[micro.cell]), discretisation(micro.cell)
+
+    def masked(kind: str) -> Tensor:
+        own = alpha[kind]
+        return own.masked_fill(~mask[kind].to(own.device), FAR)
+
+    def weights() -> dict[str, Tensor]:
+        device = next(networks[0].parameters()).device
+        return {kind: relaxed(masked(kind), micro.nodes, None).to(device) for kind in micro.kinds}
+
+    def penalty() -> Tensor:
+        table = LATENCY if micro.latency is None else micro.latency
+        return expected_latency(weights(), micro.nodes, columns, micro.counts(micro.search_cells), table)
+
+    def discretise() -> dict[str, Any]:
+        return {kind: discrete(masked(kind), micro.nodes, columns, False) for kind in micro.kinds}
+
+    return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty), alpha, mask, penalty
+
+
+def mixed_network(micro: MicroSettings, c_in: int, num_classes: int, cells: int) -> CellNetwork:
+    """A network of mixed cells; its batch norms do not scale, but for the stem's."""
+    positions, lists = count(), micro.edge_lists
+
+    def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
+        kind = micro.kind(next(positions), reduces)
+        return MixedCell(
+            before, last, width, reduces, last_reduced, kind, lists[kind], micro.columns, micro.nodes
+        )  # fmt: skip
+
+    return cell_network(c_in, num_classes, micro.channels, cells, micro.nodes, make, micro.template, affine=False)
+
+
+def shared_heads(channels: Sequence[int], num_classes: int) -> nn.ModuleList:
+    """The frozen distillation heads that both networks share."""
+    return nn.ModuleList(DistillationHead(c, num_classes) for c in channels)
+
+
+def final_network(
+    cells: Mapping[str, Nodes], c_in: int, num_classes: int, *, channels: int = 36, depth: int = 20,
+    around: Template = TEMPLATES["base"], tower: bool = True,
+) -> CellNetwork:  # fmt: skip
+    """The network that is retrained: found cells in the template they were searched in.
+
+    Args:
+        cells: ``normal`` and ``reduce`` (or ``normal`` alone where the template replaces reduction cells), or types.
+        c_in, num_classes: of the data.
+        channels, depth: of the network.
+        around: the template.
+        tower: with the auxiliary tower of retraining.
+
+    Raises:
+        SettingsError: cell types with different numbers of nodes.
+    """
+    types = sum(name.startswith("type") for name in cells)
+    widths = {len(nodes) for nodes in cells.values()}
+    if len(widths) != 1:
+        raise SettingsError(f"the cells of a network need equally many nodes, not {sorted(widths)}")
+    positions = count()
+
+    def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
+        kind = f"type{next(positions) % types}" if types else "reduce" if reduces else "normal"
+        return Cell(before, last, width, reduces, last_reduced, cells[kind])
+
+    return cell_network(c_in, num_classes, channels, depth, widths.pop(), make, around, tower)

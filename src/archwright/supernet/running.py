@@ -1,0 +1,303 @@
+"""Running a method of search inside one network: search, retraining, what is kept."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from archwright.data import Data, DeviceSplit
+from archwright.errors import FamilyError, SettingsError
+from archwright.evaluate.checkpoint import network_tensors
+from archwright.evaluate.devices import derived_seed, resolve_device, seeded
+from archwright.evaluate.scoring import evaluate_split
+from archwright.evaluate.settings import Training
+from archwright.evaluate.training import train
+from archwright.families.darts import from_text
+from archwright.layers.cells import Nodes
+from archwright.layers.operations import MASTER
+from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search, mean_seconds, measure_latencies
+from archwright.supernet.hierarchical import search_hierarchically
+from archwright.supernet.joint import JointSettings
+from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.micro import MicroSettings, check_images, final_network, search_cells
+from archwright.supernet.tournament import Tournament
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """What the searches have in common."""
+
+    genotype: dict[str, Any]
+    networks: Mapping[str, Callable[[], nn.Module]]
+    seconds: float | None
+    val_accuracy: float | None
+    expected_latency: float | None
+    more: dict[str, Any]
+    text: str | None = None
+
+
+def run_oneshot(
+    asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None
+) -> dict[str, Any]:
+    """Search, and retrain what was found; JSON-able.
+
+    Args:
+        asked: for.
+        data: images.
+        folder: keeps all; the same call goes on from it.
+        say: called with a line on each step.
+
+    Raises:
+        SettingsError: settings that make no sense, other ones than the folder's, or a search that broke.
+    """
+    say = say or (lambda _: None)
+    method, micro, settings = asked.settings()
+    size, training = asked.final()
+    check_images(data)
+    if min(data.input_shape[1:]) < 4:
+        raise SettingsError(
+            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
+            f"{data.input_shape[2]}"
+        )
+    training.augmentation(data.kind)
+    if folder is not None:
+        _claim(folder, asked, data)
+    found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
+    result: dict[str, Any] = {
+        "method": asked.method,
+        "genotype": found.genotype,
+        "architecture": _architecture(found.text),
+        "search": {
+            "seconds": found.seconds, "epochs": settings.epochs, "val_accuracy": found.val_accuracy,
+            "peak_memory_mb": _peak_memory(), **found.more,
+        },
+        "expected_latency": found.expected_latency,
+    }  # fmt: skip
+    files: dict[str, Path] = {}
+    if asked.retrain:
+        for name, make in found.networks.items():
+            say(f"retraining, {training.epochs} epochs ({name})")
+            result[name] = _retrained(asked, data, make, training, folder, name, files)
+    if folder is not None:
+        files["result"] = folder / "result.json"
+        files["result"].write_text(json.dumps(result, indent=1))
+    return {**result, "files": {name: str(path) for name, path in files.items()}}
+
+
+def _cells(
+    asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
+    folder: Path | None, say: Callable[[str], object],
+) -> _Searched:  # fmt: skip
+    file = None if folder is None else folder / "search.safetensors"
+    found = search_cells(
+        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=_told(say, "search")
+    )
+    return _Searched(
+        {kind: _plain(nodes) for kind, nodes in found.cells.items()},
+        {"retrain": _final(found.cells, data, micro, size)},
+        found.search.seconds,
+        found.search.curve[-1]["val_accuracy"],
+        found.expected_latency,
+        {"curve": list(found.search.curve)},
+        genotype_text(found.cells),
+    )
+
+
+def _template(
+    asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
+    folder: Path | None, say: Callable[[str], object],
+) -> _Searched:  # fmt: skip
+    version: Any = METHODS[asked.method].search
+    micro = replace(micro, evaluation_cells=size["cells"])
+    found = search_hierarchically(
+        data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
+        on_epoch=_told(say, "cells, then template"),
+    )  # fmt: skip
+    assert found is not None
+    assert found.micro is not None
+    shape, classes, channels = data.input_shape[0], data.num_classes, size["channels"]
+    return _Searched(
+        {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
+        {
+            "retrain": lambda: found.network(shape, classes, channels),
+            "initial": lambda: found.network(shape, classes, channels, initial=True),
+        },
+        found.to_json()["seconds"],
+        found.macro.curve[-1]["val_accuracy"],
+        found.micro.expected_latency,
+        {"version": version, "curve": list(found.macro.curve)},
+    )
+
+
+def _tournament(
+    asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
+    folder: Path | None, say: Callable[[str], object],
+) -> _Searched:  # fmt: skip
+    options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
+    for name, value in options.items():
+        whole(name, value)
+    pool = micro.operations if "operations" in asked.options else MASTER
+    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
+    if METHODS[asked.method].search == "combined":
+        micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
+        micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
+    outcome = dynamic_search(
+        data, micro, settings, tournament=rules, seed=asked.seed, device=asked.device, folder=folder,
+        workers=asked.workers, on_game=lambda g: say(f"tier {g.tier}, game {g.number} is over"),
+    )  # fmt: skip
+    report = dynamic_report(outcome, micro.counts(size["cells"]))
+    latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
+    last = outcome.games[-1][1]
+    return _Searched(
+        {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
+        {"retrain": _final(outcome.cells, data, micro, size)},
+        sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
+        last.figures.get("val_accuracy"),
+        last.figures.get("expected_latency"),
+        {"searches": report["searches"], "lists": report["lists"], "frequencies": report["frequencies"], **latency},
+    )
+
+
+_SEARCHES = {
+    "cells": _cells, "skips": _template, "types": _template, "dynamic": _tournament, "combined": _tournament,
+}  # fmt: skip
+
+
+def _latency(
+    asked: OneShot,
+    data: Data,
+    micro: MicroSettings,
+    rules: Tournament,
+    folder: Path | None,
+    say: Callable[[str], object],
+) -> dict[str, float]:
+    """The folder's table, or a new one: measured on a network of cells that ICDARTS could have found."""
+    path = None if folder is None else folder / "latency.json"
+    if path is not None and path.is_file():
+        found: dict[str, float] = json.loads(path.read_text())
+        return found
+    say(f"measuring the latency of {len(rules.pool)} operations")
+    cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
+    with seeded(derived_seed(asked.seed, 50)):
+        network = final_network(
+            dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
+            depth=micro.search_cells, around=micro.template, tower=False,
+        )  # fmt: skip
+    table = measure_latencies(network, rules.pool, data.input_shape, batch=64, device=asked.device)
+    if path is not None:
+        path.write_text(json.dumps(table))
+    return table
+
+
+def _final(
+    cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
+) -> Callable[[], nn.Module]:
+    return lambda: final_network(
+        cells,
+        data.input_shape[0],
+        data.num_classes,
+        channels=size["channels"],
+        depth=size["cells"],
+        around=micro.template,
+    )
+
+
+def _retrained(
+    asked: OneShot, data: Data, make: Callable[[], nn.Module], training: Training, folder: Path | None, name: str,
+    files: dict[str, Path],
+) -> dict[str, Any]:  # fmt: skip
+    """Train from scratch; the test split is read once, after the last epoch."""
+    device = resolve_device(asked.device)
+    with seeded(derived_seed(asked.seed, 60)):
+        network = make().to(device)
+    batch = min(training.batch_size, len(data.test))
+    x = DeviceSplit(data.test, data, device).prepared(slice(0, batch))
+    network.eval()
+    with torch.no_grad():
+        latency = mean_seconds(network, x, 10, 2)
+    network.train()
+    checkpoint = None if folder is None else folder / f"{name}.safetensors"
+    seed = derived_seed(asked.seed, 61)
+    trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
+    if trained.ending == "failed":
+        raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
+    if folder is not None:
+        files[f"{name}_network"] = folder / f"{name}-network.safetensors"
+        tensors = {n: t.detach().cpu().contiguous() for n, t in network_tensors(network).items()}
+        save_file(tensors, files[f"{name}_network"])
+    metrics = evaluate_split(network, data, data.test, device=device).metrics
+    return {
+        "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
+        "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
+        "seconds_per_batch": latency, "latency_batch": batch, "test": dict(metrics),
+    }  # fmt: skip
+
+
+def _claim(folder: Path, asked: OneShot, data: Data) -> None:
+    """Refuse a folder of another run."""
+    identity = {
+        "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
+        "data": data.fingerprint,
+    }  # fmt: skip
+    identity = json.loads(json.dumps(identity))
+    path = folder / "oneshot.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(identity))
+        return
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
+    differing = [name for name in identity if there.get(name) != identity[name]]
+    if differing:
+        raise SettingsError(
+            f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
+        )
+
+
+def genotype_text(cells: Mapping[str, Nodes]) -> str | None:
+    """The notation of the DARTS code; ``None`` for other cell types than ``normal`` and ``reduce``."""
+    if set(cells) != {"normal", "reduce"}:
+        return None
+    parts = []
+    for kind, nodes in cells.items():
+        pairs = [(name, i) for node in nodes for name, i in node]
+        parts.append(f"{kind}={pairs}, {kind}_concat={list(range(2, 2 + len(nodes)))}")
+    return f"Genotype({', '.join(parts)})"
+
+
+def _architecture(text: str | None) -> dict[str, Any] | None:
+    """The architecture of the family ``darts``, where the cells are in its space."""
+    try:
+        return None if text is None else dict(from_text(text))
+    except FamilyError:
+        return None
+
+
+def _plain(nodes: Nodes) -> list[list[list[Any]]]:
+    return [[[name, i] for name, i in node] for node in nodes]
+
+
+def _told(say: Callable[[str], object], what: str) -> Callable[[int, Mapping[str, float]], bool]:
+    def on_epoch(epoch: int, point: Mapping[str, float]) -> bool:
+        accuracy = f", validation accuracy {point['val_accuracy']:.3f}" if "val_accuracy" in point else ""
+        say(f"{what}: epoch {epoch}, loss {point['student_loss']:.3f}{accuracy}")
+        return True
+
+    return on_epoch
+
+
+def _peak_memory() -> float:
+    """Of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

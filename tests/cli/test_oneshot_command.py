@@ -1,0 +1,128 @@
+"""``archwright oneshot``: from digits to retrained networks, resuming, mistakes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archwright.families.darts import edges
+
+TINY = (
+    "darts", "--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--option", "pretrain_epochs=0",
+    "--option", "search_cells=3", "--option", "evaluation_cells=3", "--option", "nodes=1", "--set", "channels=4",
+    "--set", "cells=3", "--train", "epochs=1", "--device", "cpu",
+)  # fmt: skip
+GAMES = ("--option", "tiers=2", "--option", "largest=2", "--option", "operations=relu,skip_connect,min_conv_3x3")
+
+
+def run(archwright, method, *more):
+    done = archwright("oneshot", method, *TINY, "--study", "s", "--json", *more)
+    assert done.code == 0, done.err
+    return done.json
+
+
+def test_cells_are_found_retrained_and_kept(archwright):
+    found = run(archwright, "icdarts")
+    assert set(found) == {
+        "method", "genotype", "architecture", "search", "retrain", "expected_latency", "files",
+    }  # fmt: skip
+    assert 0 <= found["retrain"]["test_accuracy"] <= 1
+    assert found["search"]["seconds"] > 0
+    assert found["search"]["peak_memory_mb"] > 0
+    assert len(found["genotype"]["normal"][0]) == 2
+    assert all(Path(file).is_file() for file in found["files"].values())
+    again = run(archwright, "icdarts")
+    assert again["genotype"] == found["genotype"]
+    assert again["retrain"]["test"] == found["retrain"]["test"]
+    assert json.loads(Path(found["files"]["result"]).read_text())["method"] == "icdarts"
+
+
+def test_cells_of_the_family_are_an_architecture_of_it(archwright):
+    words = [w for w in TINY if w != "nodes=1"]
+    words.pop(words.index("--set") - 1)
+    done = archwright("oneshot", "icdarts", *words, "--study", "s", "--json", "--no-retrain")
+    assert done.code == 0, done.err
+    found = done.json
+    assert "retrain" not in found
+    for kind, nodes in found["genotype"].items():
+        ours = sorted((i, node, name) for node, pairs in enumerate(nodes, start=2) for name, i in pairs)
+        assert sorted(edges(found["architecture"], kind)) == ours
+
+
+@pytest.mark.parametrize("method", ["abl_reduce_max", "abl_stem_identity", "xdarts_lat_0.05"])
+def test_variants(archwright, method):
+    assert run(archwright, method)["retrain"]["epochs"] == 1
+
+
+@pytest.mark.parametrize("method", ["hier_v1", "hier_v2"])
+def test_hierarchical_search_reports_both_networks(archwright, method):
+    found = run(archwright, method)
+    assert len(found["genotype"]["template"]) == (2 if method == "hier_v1" else 3)
+    assert {"retrain", "initial"} <= set(found)
+
+
+@pytest.mark.parametrize("method", ["opspace_dynamic", "combined"])
+def test_tournaments(archwright, method):
+    found = run(archwright, method, *GAMES)
+    assert found["search"]["searches"] == 3
+    assert set(found["search"]["frequencies"]) == {"1", "2"}
+    assert ("latency_table" in found["search"]) == (method == "combined")
+    assert (found["expected_latency"] is not None) == (method == "combined")
+    assert run(archwright, method, *GAMES)["genotype"] == found["genotype"]
+
+
+def test_a_summary_for_people(archwright):
+    done = archwright("oneshot", "icdarts", *TINY, "--study", "s")
+    assert done.code == 0
+    assert "test accuracy" in done.out
+    assert "search: epoch 1" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("icdart", "darts", "--data", "digits"), "unknown method 'icdart'; did you mean icdarts"),
+        (("icdarts", "cnn", "--data", "digits"), "unknown family of search inside one network 'cnn'"),
+        (("icdarts", "darts", "--data", "digits", "--option", "epoch=3"), "unknown option 'epoch'"),
+        (("icdarts", "darts", "--data", "digits", "--epochs", 0), "epochs must be a whole number of at least 1"),
+        (("icdarts", "darts", "--data", "digits", "--option", "tiers=2"), "unknown option 'tiers'"),
+        (("icdarts", "darts", "--data", "digits", "--option", "channels=none"), "channels must be a whole number"),
+        (("icdarts", "darts", "--data", "digits", "--option", "operations=conv_9x9"), "unknown operation 'conv_9x9'"),
+        (("opspace_dynamic", "darts", "--data", "digits", "--option", "largest=50"), "from 2 to 33"),
+        (("icdarts", "darts", "--data", "digits", "--set", "depth=3"), "unknown setting of the network 'depth'"),
+        (("icdarts", "darts", "--data", "digits", "--train", "epoch=3"), "unknown training setting 'epoch'"),
+        (("combined", "darts", "--data", "digits", "--workers", -1), "workers must be a whole number of at least 0"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_on_one_line(archwright, words, message):
+    done = archwright("oneshot", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_folder_with_other_settings_is_refused(archwright):
+    run(archwright, "icdarts", "--no-retrain")
+    done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--seed", 1)
+    assert done.code == 2
+    assert "other settings (seed)" in done.err
+
+
+def test_tables_and_tiny_images_are_refused(archwright):
+    Path("t.csv").write_text("a,b,y\n" + "\n".join(f"{i},{i % 3},{i % 2}" for i in range(40)))
+    done = archwright("oneshot", "icdarts", "darts", "--data", "t.csv")
+    assert done.code == 2
+    assert "is a table" in done.err
+
+
+def test_methods_are_listed(archwright):
+    listed = {e["name"] for e in archwright("list", "methods", "--json").json["methods"]}
+    assert {"icdarts", "abl_aux", "opspace_dynamic", "combined", "hier_v1", "hier_v2"} <= listed
+    assert sum(name.startswith("abl_") for name in listed) == 11
+
+
+@pytest.mark.slow
+def test_games_of_a_tier_are_played_by_workers(archwright):
+    alone = run(archwright, "opspace_dynamic", *GAMES)
+    done = archwright("oneshot", "opspace_dynamic", *TINY, *GAMES, "--study", "t", "--json", "--workers", 2)
+    assert done.json["genotype"] == alone["genotype"]
