@@ -13,7 +13,8 @@ import pytest
 from archwright.arena import Entry, compete, run, surrogate_problem
 from archwright.errors import SettingsError, TableError
 from archwright.families import get_family
-from archwright.families.darts import CELLS, NODES, OPERATIONS, PUBLISHED, from_text
+from archwright.families.cellspace import CELLS
+from archwright.families.darts import NODES, OPERATIONS, PUBLISHED, from_text
 from archwright.space import Architecture
 from archwright.tables import find_table
 from archwright.tables.surrogate import find_surrogate

@@ -68,7 +68,7 @@ def run_oneshot(
             f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
             f"{data.input_shape[2]}"
         )
-    training.augmentation(data.kind)
+    training.augmentation(data.input_shape)
     if folder is not None:
         _claim(folder, asked, data)
     found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)

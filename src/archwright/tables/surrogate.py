@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from archwright.errors import TableError, require, unknown
 from archwright.evaluation import Direction
 from archwright.families import Family, get_family
-from archwright.families.darts import CELLS, edges
+from archwright.families.cellspace import CELLS
+from archwright.families.darts import edges
 from archwright.space import Architecture
 from archwright.tables.known import data_folders
 
