@@ -6,13 +6,17 @@ the parameters of cells (alpha) or of the template (gamma):
     a    <-  L_val^S(w_S, a) + lambda L_val^{S,E} + delta P(a)                                         (3.9, 6.2)
     w_S  <-  L_train^S(w_S, a) + lambda L_train^{S,E}                                                  (3.10, 6.3)
     w_E  <-  L_train^E(w_E, discretised a)                                                             (3.11, 6.4)
+
+Three switches lead from there to CDARTS (Yu et al. 2022) and the variants between (Herron 2023, table 3.6): the half that w_E
+learns from, and whether the distillation reaches w_E and w_S. Where w_E learns from the validation half with distillation,
+it and ``a`` come from one backward pass (equation 3.6).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +41,7 @@ from archwright.evaluate.devices import derived_seed, resolve_device, seeded
 from archwright.supernet.losses import distillation
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,11 @@ class JointSettings:
         batch_size: examples per step of each half.
         lr, lr_min: of the weights, cosine over all epochs.
         momentum, weight_decay, clip: of the weights.
-        arch_lr: of the architecture parameters (Adam, betas 0.5 and 0.999, no decay).
+        arch_lr: of the architecture parameters (Adam, betas 0.5 and 0.999).
+        arch_weight_decay: of the architecture parameters.
         distill: lambda.
+        e_split: the half that the evaluation network learns from in the joint phase.
+        e_distill, s_distill: whether the distillation reaches the evaluation and the search network.
         temperature: of the distillation.
         penalty: delta, weight of the expected latency.
         crop, flip: augmentation of both halves.
@@ -72,7 +80,11 @@ class JointSettings:
     weight_decay: float = 3e-4
     clip: float = 5.0
     arch_lr: float = 3e-4
+    arch_weight_decay: float = 0.0
     distill: float = 1.0
+    e_split: Literal["train", "val"] = "train"
+    e_distill: bool = False
+    s_distill: bool = True
     temperature: float = 2.0
     penalty: float = 0.0
     crop: int = 0
@@ -91,6 +103,7 @@ class JointSettings:
             "weight_decay",
             "clip",
             "arch_lr",
+            "arch_weight_decay",
             "distill",
             "temperature",
             "penalty",
@@ -100,8 +113,14 @@ class JointSettings:
                 raise SettingsError(f"{name} must be a number of at least 0, not {value!r}")
         if self.temperature == 0:
             raise SettingsError("the temperature of the distillation must be above 0")
-        if self.warmup_split not in ("train", "val"):
-            raise SettingsError(f"warmup_split must be train or val, not {self.warmup_split!r}")
+        for name in ("warmup_split", "e_split"):
+            if getattr(self, name) not in ("train", "val"):
+                raise SettingsError(f"{name} must be train or val, not {getattr(self, name)!r}")
+
+    @property
+    def steps_together(self) -> bool:
+        """Whether architecture and evaluation network come from one backward pass (equation 3.6)."""
+        return self.e_split == "val" and self.e_distill
 
     def learning_rate(self, epoch: int) -> float:
         """Of the weights in epoch ``epoch``, pre-training included."""
@@ -178,20 +197,22 @@ class _Search:
         self.duo, self.data, self.settings, self.seed, self.device = duo, data, settings, seed, device
         first, second = stratified_split(data.train.targets, 0.5, derived_seed(seed, 40) % 2**32, "search")
         halves = (data.train.take(first), data.train.take(second))
-        self.train, self.val = (DeviceSplit(half, data, device) for half in halves)
-        self.judge = DeviceSplit(data.validation, data, device)
+        self.train, self.val = (DeviceSplit(half, data, device, channels_last=True) for half in halves)
+        self.judge = DeviceSplit(data.validation, data, device, channels_last=True)
         self.batch = min(settings.batch_size, len(self.train), len(self.val))
         self.steps = min(len(self.train), len(self.val)) // self.batch
         self.augmentation = Augmentation(settings.crop, settings.flip)
         for module in (duo.student, duo.teacher, duo.heads):
-            module.to(device)
+            module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for parameter in duo.heads.parameters():
             parameter.requires_grad_(False)
         self.w_s, self.w_e = list(duo.student.parameters()), list(duo.teacher.parameters())
         self.a = list(duo.architecture.values())
         sgd: dict[str, Any] = {"lr": settings.lr, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
         self.opt_s, self.opt_e = torch.optim.SGD(self.w_s, **sgd), torch.optim.SGD(self.w_e, **sgd)
-        self.opt_a = torch.optim.Adam(self.a, lr=settings.arch_lr, betas=(0.5, 0.999))
+        self.opt_a = torch.optim.Adam(
+            self.a, lr=settings.arch_lr, betas=(0.5, 0.999), weight_decay=settings.arch_weight_decay
+        )
         self.curve: list[dict[str, float]] = []
         self.done, self.seconds = 0, 0.0
 
@@ -255,39 +276,74 @@ class _Search:
     def _joint(self, epoch: int, choice: Any) -> dict[str, Tensor]:
         names = ("arch_loss", "student_loss", "teacher_loss", "penalty")
         sums = {name: torch.zeros((), device=self.device) for name in names}
-        pairs = zip(self._batches(self.val, epoch, 2), self._batches(self.train, epoch, 1))
-        for (x_val, y_val), (x, y) in pairs:
-            loss_a, penalty = self._step_architecture(x_val, y_val, choice)
-            loss_s, loss_e = self._step_weights(x, y, choice)
-            for name, value in zip(names, (loss_a, loss_s, loss_e, penalty)):
+        for val, train in zip(self._batches(self.val, epoch, 2), self._batches(self.train, epoch, 1)):
+            for name, value in zip(names, self._joint_step(val, train, choice)):
                 sums[name] += value
         return sums
 
+    def _joint_step(self, val: Batch, train: Batch, choice: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses of architecture, search network and evaluation network, and the penalty."""
+        if self.settings.steps_together:
+            loss_a, loss_e, penalty = self._step_together(*val, choice)
+            loss_s = self._step_student(*train, self._taught(train[0], choice))
+            return loss_a, loss_s, loss_e, penalty
+        loss_a, penalty = self._step_architecture(*val, choice)
+        x, y = train if self.settings.e_split == "train" else val
+        logits, every = self._logits(self.duo.teacher, x, choice)
+        taught = every.detach() if self.settings.e_split == "train" else self._taught(train[0], choice)
+        loss_s = self._step_student(*train, taught)
+        return loss_a, loss_s, self._step_teacher(x, y, logits, every), penalty
+
     def _step_architecture(self, x: Tensor, y: Tensor, choice: Any) -> tuple[Tensor, Tensor]:
-        """Equations 3.9 and 6.2; the teacher keeps its running statistics."""
-        with torch.no_grad(), _statistics_kept(self.duo.teacher):
-            taught = self._logits(self.duo.teacher, x, choice)[1]
-        loss = self._student_loss(x, y, self.duo.weights(), taught)
-        penalty = torch.zeros((), device=self.device)
-        if self.settings.penalty and self.duo.penalty is not None:
-            penalty = self.duo.penalty()
-            loss = loss + self.settings.penalty * penalty
+        """Equations 3.9 and 6.2."""
+        loss, penalty = self._architecture_loss(x, y, self._taught(x, choice))
         self._step(self.opt_a, self.a, loss, clip=False)
         return loss.detach(), penalty.detach()
 
-    def _step_weights(self, x: Tensor, y: Tensor, choice: Any) -> tuple[Tensor, Tensor]:
-        """Equations 3.10 and 3.11, 6.3 and 6.4; one pass of the teacher serves both."""
+    def _step_together(self, x: Tensor, y: Tensor, choice: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Equation 3.6: the distillation reaches both, the evaluation network through the targets."""
         logits, taught = self._logits(self.duo.teacher, x, choice)
-        loss_s = self._student_loss(x, y, self._fixed_weights(), taught.detach())
-        self._step(self.opt_s, self.w_s, loss_s)
+        loss, penalty = self._architecture_loss(x, y, taught)
         loss_e = functional.cross_entropy(logits, y)
-        self._step(self.opt_e, self.w_e, loss_e)
-        return loss_s.detach(), loss_e.detach()
+        gradients = torch.autograd.grad(loss + loss_e, [*self.a, *self.w_e], allow_unused=True)
+        self._apply(self.opt_e, self.w_e, gradients[len(self.a) :])
+        self._apply(self.opt_a, self.a, gradients[: len(self.a)], clip=False)
+        return loss.detach(), loss_e.detach(), penalty.detach()
 
-    def _student_loss(self, x: Tensor, y: Tensor, weights: Any, taught: Tensor) -> Tensor:
+    def _step_student(self, x: Tensor, y: Tensor, taught: Tensor | None) -> Tensor:
+        """Equations 3.10 and 6.3; cross-entropy alone without distillation."""
+        loss = self._student_loss(x, y, self._fixed_weights(), taught if self.settings.s_distill else None)
+        self._step(self.opt_s, self.w_s, loss)
+        return loss.detach()
+
+    def _step_teacher(self, x: Tensor, y: Tensor, logits: Tensor, every: Tensor) -> Tensor:
+        """Equations 3.11 and 6.4, with the distillation where the settings say so."""
+        loss = functional.cross_entropy(logits, y)
+        if self.settings.e_distill and self.settings.distill:
+            with torch.no_grad():
+                student = self._logits(self.duo.student, x, self.duo.weights())[1]
+            loss = loss + self.settings.distill * distillation(student, every, self.settings.temperature)
+        self._step(self.opt_e, self.w_e, loss)
+        return loss.detach()
+
+    def _taught(self, x: Tensor, choice: Any) -> Tensor | None:
+        """The evaluation network's softened targets, without gradient; its running statistics stay as they are."""
+        if not self.settings.distill:
+            return None
+        with torch.no_grad(), _statistics_kept(self.duo.teacher):
+            return self._logits(self.duo.teacher, x, choice)[1]
+
+    def _architecture_loss(self, x: Tensor, y: Tensor, taught: Tensor | None) -> tuple[Tensor, Tensor]:
+        loss = self._student_loss(x, y, self.duo.weights(), taught)
+        if not self.settings.penalty or self.duo.penalty is None:
+            return loss, torch.zeros((), device=self.device)
+        penalty = self.duo.penalty()
+        return loss + self.settings.penalty * penalty, penalty
+
+    def _student_loss(self, x: Tensor, y: Tensor, weights: Any, taught: Tensor | None) -> Tensor:
         logits, own = self._logits(self.duo.student, x, weights)
         loss = functional.cross_entropy(logits, y)
-        if self.settings.distill:
+        if self.settings.distill and taught is not None:
             loss = loss + self.settings.distill * distillation(own, taught, self.settings.temperature)
         return loss
 
@@ -306,7 +362,13 @@ class _Search:
         self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor, clip: bool = True
     ) -> None:
         """Step these parameters alone; those that the loss does not reach stay as they are."""
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True)):
+        self._apply(optimizer, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), clip)
+
+    def _apply(
+        self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None],
+        clip: bool = True,
+    ) -> None:  # fmt: skip
+        for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
         if clip and self.settings.clip:
             nn.utils.clip_grad_norm_(parameters, self.settings.clip)

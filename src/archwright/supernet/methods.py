@@ -35,8 +35,33 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+_VAL = {"e_split": "val", "warmup_split": "val"}
+_E_LEARNS = {"e_distill": True, "s_distill": False}
+
 METHODS: Mapping[str, Method] = {
     "icdarts": Method("ICDARTS, no zero operation, cells of DARTS"),
+    "cdarts": Method(
+        "CDARTS: both networks learn from the validation half and from each other", settings=_VAL | _E_LEARNS
+    ),
+    "route_a1": Method(
+        "between CDARTS and ICDARTS: distillation to both networks", settings=_VAL | {"e_distill": True}
+    ),
+    "route_a2": Method("between CDARTS and ICDARTS: ICDARTS with w_E on the validation half", settings=_VAL),
+    "route_b1": Method("between CDARTS and ICDARTS: CDARTS with w_E on the training half", settings=_E_LEARNS),
+    "route_b2": Method(
+        "between CDARTS and ICDARTS: distillation to the architecture alone", settings={"s_distill": False}
+    ),
+    "darts1": Method(
+        "DARTS, first order; the evaluation network is trained beside it for the curve alone",
+        settings={
+            "distill": 0.0,
+            "lr": 0.025,
+            "arch_weight_decay": 1e-3,
+            "epochs": 50,
+            "pretrain_epochs": 0,
+            "warmup_epochs": 0,
+        },
+    ),
     "cell_idarts": Method("ICDARTS with one softmax per node, two edges kept", micro={"cell": "idarts"}),
     "cell_xdarts": Method("ICDARTS with one softmax per node, an edge kept per predecessor", micro={"cell": "xdarts"}),
     **{

@@ -1,0 +1,79 @@
+"""CDARTS, ICDARTS and the variants between: what reaches which weights (Herron 2023, table 3.6)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from archwright.data import load_data
+from archwright.errors import SettingsError
+from archwright.supernet.joint import JointSettings, _Search
+from archwright.supernet.methods import METHODS
+from archwright.supernet.micro import MicroSettings, micro_duo
+
+SMALL = MicroSettings(
+    channels=4, search_cells=3, evaluation_cells=3, nodes=1, operations=("skip_connect", "sep_conv_3x3")
+)
+QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16, arch_lr=0.0)
+ROUTES = ("cdarts", "route_a1", "route_a2", "route_b1", "route_b2", "icdarts")
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
+    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
+
+
+def weights(data, route: str, shift: int = 0, **changes: float) -> dict[str, torch.Tensor]:
+    """Weights and parameters after an epoch; ``shift`` moves the labels of the validation half."""
+    duo, *_ = micro_duo(SMALL, 3, 3, 0)
+    settings = replace(QUICK, **METHODS[route].settings)
+    search = _Search(duo, data, replace(settings, **{"epochs": 1, **changes}), 0, torch.device("cpu"))
+    search.val.targets = (search.val.targets + shift) % 3
+    search.run(None, None)
+    groups = {"w_s": search.w_s, "w_e": search.w_e, "a": search.a}
+    return {name: torch.cat([p.detach().flatten() for p in group]) for name, group in groups.items()}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_routes(route, data) -> None:
+    """With alpha fixed, so that nothing travels through it: who feels the distillation, who the validation half's labels."""
+    base, louder, other = weights(data, route), weights(data, route, distill=10.0), weights(data, route, shift=1)
+    feels = {name for name in ("w_s", "w_e") if not torch.equal(base[name], louder[name])}
+    learns_from_val = {name for name in ("w_s", "w_e") if not torch.equal(base[name], other[name])}
+    e_distill, s_distill, e_val = {
+        "cdarts": (True, False, True), "route_a1": (True, True, True), "route_a2": (False, True, True),
+        "route_b1": (True, False, False), "route_b2": (False, False, False), "icdarts": (False, True, False),
+    }[route]  # fmt: skip
+    assert ("w_e" in feels, "w_e" in learns_from_val) == (e_distill, e_val)
+    # w_S feels lambda through its own loss, and the teacher's weights through that.
+    assert ("w_s" in feels) == s_distill
+    assert ("w_s" in learns_from_val) == (s_distill and e_val)
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "darts1"])
+def test_architectures_learn_on_every_route(route, data) -> None:
+    started = weights(data, route)["a"]
+    assert not torch.equal(weights(data, route, arch_lr=0.1)["a"], started)
+
+
+def test_distillation_reaches_alpha_but_not_with_darts(data) -> None:
+    for route, reached in (("route_b2", True), ("cdarts", True)):
+        louder = weights(data, route, arch_lr=0.1, distill=10.0)["a"]
+        assert (not torch.equal(weights(data, route, arch_lr=0.1)["a"], louder)) == reached
+    assert METHODS["darts1"].settings["distill"] == 0
+
+
+def test_darts_is_deaf_to_the_evaluation_network(data) -> None:
+    """Warmed up or not, it leaves no trace in alpha and w_S."""
+    plain, warm = (weights(data, "darts1", arch_lr=0.1, warmup_epochs=n) for n in (0, 1))
+    assert torch.equal(plain["a"], warm["a"])
+    assert torch.equal(plain["w_s"], warm["w_s"])
+    assert not torch.equal(plain["w_e"], warm["w_e"])
+
+
+def test_halves_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(SettingsError, match="e_split must be train or val, not 'test'"):
+        replace(QUICK, e_split="test")
