@@ -23,14 +23,14 @@ class Method:
 
     Attributes:
         summary: one line.
-        search: ``cells`` alone; ``dynamic``, a tournament of cell searches; ``combined``, one with XDARTS cells and latency;
+        search: ``cells`` alone; ``random`` cells; ``dynamic``, a tournament of cell searches; ``combined``, one with XDARTS cells and latency;
             ``skips`` or ``types``, cells and then the template.
         micro, settings: what differs from the defaults of :class:`~archwright.supernet.micro.MicroSettings` and
             :class:`~archwright.supernet.joint.JointSettings`.
     """
 
     summary: str
-    search: Literal["cells", "dynamic", "combined", "skips", "types"] = "cells"
+    search: Literal["cells", "random", "dynamic", "combined", "skips", "types"] = "cells"
     micro: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,6 +62,17 @@ METHODS: Mapping[str, Method] = {
             "warmup_epochs": 0,
         },
     ),
+    **{
+        f"random_v{v}": Method(f"random cells under zero configuration V{v}", "random", {"zeros": f"V{v}"})
+        for v in range(5)
+    },
+    **{
+        f"{method}_v{v}": Method(
+            f"{method.upper()} under zero configuration V{v}", "cells", {"zeros": f"V{v}"}, settings
+        )
+        for method, settings in (("icdarts", {}), ("cdarts", _VAL | _E_LEARNS))
+        for v in range(5)
+    },
     "cell_idarts": Method("ICDARTS with one softmax per node, two edges kept", micro={"cell": "idarts"}),
     "cell_xdarts": Method("ICDARTS with one softmax per node, an edge kept per predecessor", micro={"cell": "xdarts"}),
     **{

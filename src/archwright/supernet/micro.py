@@ -29,7 +29,7 @@ from archwright.layers.cells import (
 )
 from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation
 from archwright.layers.templates import TEMPLATES, Template, cell_network
-from archwright.supernet.discretisation import discretisation
+from archwright.supernet.discretisation import NONE, ZeroConfiguration, discretisation, zeros
 from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
@@ -55,6 +55,7 @@ class MicroSettings:
             ``m mod types``, and reduce in the usual places by stride.
         channels: of the first cells' nodes, in both networks.
         search_cells, evaluation_cells: of the search and of the evaluation network.
+        zeros: what stands for "no operation" in each phase, ``V0`` to ``V4`` (table 3.1).
         template: what surrounds the cells.
         latency: table of the operations for the penalty.
 
@@ -70,6 +71,7 @@ class MicroSettings:
     channels: int = 16
     search_cells: int = 8
     evaluation_cells: int = 20
+    zeros: str = "V1"
     template: Template = TEMPLATES["base"]
     latency: Mapping[str, float] | None = None
 
@@ -82,8 +84,10 @@ class MicroSettings:
             raise SettingsError(
                 "cell types that take turns need reduction cells in their template, and cannot be negative"
             )
+        if self.lists is not None and zeros(self.zeros).search:
+            raise SettingsError(f"lists of single edges have no zero operation; leave {self.zeros} out")
         for name in self.columns:
-            if name not in OPERATIONS:
+            if name not in OPERATIONS and name != NONE:
                 raise SettingsError(unknown("operation", name, OPERATIONS))
 
     @property
@@ -94,10 +98,20 @@ class MicroSettings:
         return ("normal", "reduce") if self.template.reduction == "cell" else ("normal",)
 
     @property
+    def zero(self) -> ZeroConfiguration:
+        """What stands for "no operation"."""
+        return zeros(self.zeros)
+
+    @property
+    def _shared(self) -> tuple[str, ...]:
+        """The candidates of every edge, where they are the same ones."""
+        return self.zero.names(self.template.candidates(self.operations))
+
+    @property
     def edge_lists(self) -> dict[str, list[tuple[str, ...]]]:
         """Per cell type the candidates of every edge."""
         if self.lists is None:
-            own = self.template.candidates(self.operations)
+            own = self._shared
             return {kind: [own] * number_of_edges(self.nodes) for kind in self.kinds}
         found = {kind: [self.template.candidates(names) for names in self.lists.get(kind, ())] for kind in self.kinds}
         if any(len(rows) != number_of_edges(self.nodes) for rows in found.values()):
@@ -111,7 +125,7 @@ class MicroSettings:
         """All candidates, in the order of the master space, columns of the parameters."""
         used = {name for rows in self.edge_lists.values() for names in rows for name in names}
         if self.lists is None:
-            return self.template.candidates(self.operations)
+            return self._shared
         order = [*MASTER, *(n for n in OPERATIONS if n not in MASTER)]
         return tuple(n for n in order if n in used) + tuple(sorted(used - set(order)))
 
@@ -130,7 +144,7 @@ class MixedCell(nn.Module):
 
     def __init__(
         self, before: int, last: int, width: int, reduces: bool, last_reduced: bool, kind: str,
-        lists: Sequence[Sequence[str]], columns: Sequence[str], nodes: int,
+        lists: Sequence[Sequence[str]], columns: Sequence[str], nodes: int, none: str = "zero",
     ) -> None:  # fmt: skip
         super().__init__()
         self.inputs = CellInputs(before, last, width, last_reduced, affine=False)
@@ -138,7 +152,10 @@ class MixedCell(nn.Module):
         self.columns = {name: i for i, name in enumerate(columns)}
         self.edges = nn.ModuleList(
             nn.ModuleDict(
-                {n: operation(n, width, 2 if reduces and i < 2 else 1, affine=False) for n in lists[rows.start + i]}
+                {
+                    n: operation(none if n == NONE else n, width, 2 if reduces and i < 2 else 1, affine=False)
+                    for n in lists[rows.start + i]
+                }
             )
             for rows in self.rows
             for i in range(rows.stop - rows.start)
@@ -217,7 +234,13 @@ def micro_duo(
     alpha = {k: nn.Parameter(initial(micro.nodes, len(columns), generator)) for k in micro.kinds}
     mask = {k: torch.tensor([[name in names for name in columns] for names in lists[k]]) for k in micro.kinds}
     with seeded(derived_seed(seed, 21)):
-        networks = [mixed_network(micro, c_in, num_classes, n) for n in (micro.search_cells, micro.evaluation_cells)]
+        networks = [
+            mixed_network(micro, c_in, num_classes, cells, none or "zero")
+            for cells, none in (
+                (micro.search_cells, micro.zero.search),
+                (micro.evaluation_cells, micro.zero.evaluation),
+            )
+        ]
         heads = shared_heads(networks[0].reduced_channels if micro.template.heads else [], num_classes)
     relaxed, discrete = relaxation(RELAXED_BY[micro.cell]), discretisation(micro.cell)
 
@@ -234,19 +257,27 @@ def micro_duo(
         return expected_latency(weights(), micro.nodes, columns, micro.counts(micro.search_cells), table)
 
     def discretise() -> dict[str, Any]:
-        return {kind: discrete(masked(kind), micro.nodes, columns, False) for kind in micro.kinds}
+        return {kind: discrete(masked(kind), micro.nodes, columns, micro.zero.selectable) for kind in micro.kinds}
 
     return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty), alpha, mask, penalty
 
 
-def mixed_network(micro: MicroSettings, c_in: int, num_classes: int, cells: int) -> CellNetwork:
-    """A network of mixed cells; its batch norms do not scale, but for the stem's."""
+def random_cells(micro: MicroSettings, seed: int) -> dict[str, Nodes]:
+    """Cells without a search: normal parameters, discretised as the search would (the baseline of Herron 2023, 3.2.2)."""
+    generator = torch.Generator().manual_seed(derived_seed(seed, 22))
+    discrete, columns = discretisation(micro.cell), micro.columns
+    alpha = {k: torch.randn(number_of_edges(micro.nodes), len(columns), generator=generator) for k in micro.kinds}
+    return {k: discrete(own, micro.nodes, columns, micro.zero.selectable) for k, own in alpha.items()}
+
+
+def mixed_network(micro: MicroSettings, c_in: int, num_classes: int, cells: int, none: str = "zero") -> CellNetwork:
+    """A network of mixed cells; its batch norms do not scale, but for the stem's. ``none`` stands for no operation."""
     positions, lists = count(), micro.edge_lists
 
     def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
         kind = micro.kind(next(positions), reduces)
         return MixedCell(
-            before, last, width, reduces, last_reduced, kind, lists[kind], micro.columns, micro.nodes
+            before, last, width, reduces, last_reduced, kind, lists[kind], micro.columns, micro.nodes, none
         )  # fmt: skip
 
     return cell_network(c_in, num_classes, micro.channels, cells, micro.nodes, make, micro.template, affine=False)
@@ -259,7 +290,7 @@ def shared_heads(channels: Sequence[int], num_classes: int) -> nn.ModuleList:
 
 def final_network(
     cells: Mapping[str, Nodes], c_in: int, num_classes: int, *, channels: int = 36, depth: int = 20,
-    around: Template = TEMPLATES["base"], tower: bool = True,
+    around: Template = TEMPLATES["base"], tower: bool = True, none: Literal["", "zero", "random"] = "",
 ) -> CellNetwork:  # fmt: skip
     """The network that is retrained: found cells in the template they were searched in.
 
@@ -269,6 +300,7 @@ def final_network(
         channels, depth: of the network.
         around: the template.
         tower: with the auxiliary tower of retraining.
+        none: what stands for edges without operation, zeros by default.
 
     Raises:
         SettingsError: cell types with different numbers of nodes.
@@ -281,6 +313,6 @@ def final_network(
 
     def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
         kind = f"type{next(positions) % types}" if types else "reduce" if reduces else "normal"
-        return Cell(before, last, width, reduces, last_reduced, cells[kind])
+        return Cell(before, last, width, reduces, last_reduced, cells[kind], none or "zero")
 
     return cell_network(c_in, num_classes, channels, depth, widths.pop(), make, around, tower)

@@ -28,7 +28,7 @@ from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
 from archwright.supernet.joint import JointSettings
 from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
-from archwright.supernet.micro import MicroSettings, check_images, final_network, search_cells
+from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.tournament import Tournament
 
 
@@ -77,7 +77,7 @@ def run_oneshot(
         "genotype": found.genotype,
         "architecture": _architecture(found.text),
         "search": {
-            "seconds": found.seconds, "epochs": settings.epochs, "val_accuracy": found.val_accuracy,
+            "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
             "peak_memory_mb": _peak_memory(), **found.more,
         },
         "expected_latency": found.expected_latency,
@@ -110,6 +110,15 @@ def _cells(
         {"curve": list(found.search.curve)},
         genotype_text(found.cells),
     )
+
+
+def _random(
+    asked: OneShot, data: Data, micro: MicroSettings, _settings: JointSettings, size: Mapping[str, int],
+    _folder: Path | None, _say: Callable[[str], object],
+) -> _Searched:  # fmt: skip
+    cells = random_cells(micro, asked.seed)
+    plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
+    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {}, genotype_text(cells))
 
 
 def _template(
@@ -168,7 +177,7 @@ def _tournament(
 
 
 _SEARCHES = {
-    "cells": _cells, "skips": _template, "types": _template, "dynamic": _tournament, "combined": _tournament,
+    "cells": _cells, "random": _random, "skips": _template, "types": _template, "dynamic": _tournament, "combined": _tournament,
 }  # fmt: skip
 
 
@@ -208,6 +217,7 @@ def _final(
         channels=size["channels"],
         depth=size["cells"],
         around=micro.template,
+        none=micro.zero.retraining,
     )
 
 
