@@ -8,8 +8,9 @@ import torch
 
 from archwright.data import load_data
 from archwright.errors import SettingsError
+from archwright.hardware.shares import LatencyWeights
 from archwright.supernet.joint import JointSettings, _Search
-from archwright.supernet.methods import METHODS
+from archwright.supernet.methods import METHODS, OneShot
 from archwright.supernet.micro import MicroSettings, micro_duo
 
 SMALL = MicroSettings(
@@ -77,3 +78,18 @@ def test_darts_is_deaf_to_the_evaluation_network(data) -> None:
 def test_halves_that_do_not_exist_are_refused() -> None:
     with pytest.raises(SettingsError, match="e_split must be train or val, not 'test'"):
         replace(QUICK, e_split="test")
+
+
+def test_measured_latency_weights_are_an_option(tmp_path) -> None:
+    LatencyWeights("here", {"skip_connect": 0.25, "sep_conv_3x3": 0.75}).save(tmp_path / "w.json")
+    options = {"latency": str(tmp_path / "w.json"), "operations": "skip_connect,sep_conv_3x3", "penalty": 0.1}
+    _, micro, _ = OneShot("cell_xdarts", options).settings()
+    assert micro.latency is not None
+    assert micro.latency["sep_conv_3x3"] == 0.75
+    with pytest.raises(SettingsError, match="absent"):
+        OneShot("icdarts", {"latency": str(tmp_path / "absent.json")}).settings()
+
+
+def test_switches_are_true_or_false() -> None:
+    with pytest.raises(SettingsError, match="e_distill must be true or false, not 1"):
+        replace(QUICK, e_distill=1)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from archwright.errors import SettingsError
-from archwright.supernet.losses import LATENCY, distillation, expected_latency, latency_weights
+from archwright.hardware.shares import PUBLISHED, weights_of
+from archwright.supernet.losses import LATENCY, distillation, expected_latency
 from archwright.supernet.relaxation import bundles, per_edge, per_node
 
-NAMES = tuple(name for name in LATENCY if name != "none")
+NAMES = tuple(PUBLISHED.weights)
 COUNTS = {"normal": 6, "reduce": 2}
 
 
@@ -83,11 +84,11 @@ def test_weights_per_edge_are_scaled_to_one_per_node() -> None:
 def test_latency_table_from_measurements() -> None:
     assert sum(LATENCY.values()) == pytest.approx(1)
     measured = dict(zip(NAMES, (16, 14, 34, 46, 21, 25, 14)))
-    assert latency_weights(10, measured) == pytest.approx({name: LATENCY[name] for name in NAMES})
-    faster = latency_weights(15, measured)
+    assert weights_of(10, measured) == pytest.approx({name: LATENCY[name] for name in NAMES})
+    faster = weights_of(15, measured)
     assert faster["max_pool_3x3"] == 0
     assert sum(faster.values()) == pytest.approx(1)
-    with pytest.raises(SettingsError, match="measure again"):
-        latency_weights(99, measured)
+    with pytest.raises(SettingsError, match="measure with more repeats"):
+        weights_of(99, measured)
     with pytest.raises(SettingsError, match="no entry for conv_9x9"):
         expected_latency({"normal": torch.ones(2, 1)}, 1, ["conv_9x9"], {"normal": 1})

@@ -15,9 +15,9 @@ from torch import nn
 from archwright.data import Data
 from archwright.errors import SettingsError
 from archwright.evaluate.devices import resolve_device, seeded, synchronize
+from archwright.hardware.shares import weights_of
 from archwright.layers.operations import operation
 from archwright.supernet.joint import JointSettings
-from archwright.supernet.losses import latency_weights
 from archwright.supernet.micro import MicroSettings, check_images, search_cells
 from archwright.supernet.tournament import Game, Outcome, Played, Tournament, play
 
@@ -137,7 +137,7 @@ def measure_latencies(
     finally:
         network.stem = stem
         network.train(training)
-    return latency_weights(base, found)
+    return weights_of(1e3 * base, {name: 1e3 * seconds for name, seconds in found.items()})
 
 
 def mean_seconds(network: nn.Module, x: torch.Tensor, runs: int, unmeasured: int) -> float:

@@ -113,6 +113,9 @@ class JointSettings:
                 raise SettingsError(f"{name} must be a number of at least 0, not {value!r}")
         if self.temperature == 0:
             raise SettingsError("the temperature of the distillation must be above 0")
+        for name in ("e_distill", "s_distill", "flip"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}")
         for name in ("warmup_split", "e_split"):
             if getattr(self, name) not in ("train", "val"):
                 raise SettingsError(f"{name} must be train or val, not {getattr(self, name)!r}")

@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from archwright.errors import SettingsError
-from archwright.supernet.discretisation import NONE
+from archwright.hardware.shares import PUBLISHED
 from archwright.supernet.relaxation import bundles
 
-LATENCY: Mapping[str, float] = {
-    "avg_pool_3x3": 0.06, "max_pool_3x3": 0.04, "sep_conv_3x3": 0.24, "sep_conv_5x5": 0.36,
-    "dil_conv_3x3": 0.11, "dil_conv_5x5": 0.15, "skip_connect": 0.04, NONE: 0.0,
-}  # fmt: skip
+LATENCY: Mapping[str, float] = PUBLISHED.table()
 """Share of each operation in their summed latency (Herron 2023, table 4.6)."""
 
 
@@ -29,19 +26,6 @@ def distillation(
     p, q = (teacher / temperature).log_softmax(1), (student / temperature).log_softmax(1)
     divergence = (p.exp() * (p - q)).sum() / (len(p) if reduction == "batchmean" else p.numel())
     return temperature**2 * divergence
-
-
-def latency_weights(base: float, measured: Mapping[str, float]) -> dict[str, float]:
-    """Share of each operation in their summed extra latency over ``base``; one faster than the base gets 0.
-
-    Raises:
-        SettingsError: no operation is slower than the base.
-    """
-    extra = {name: max(0.0, seconds - base) for name, seconds in measured.items()}
-    total = sum(extra.values())
-    if total <= 0:
-        raise SettingsError(f"no operation took longer than the network without it, {base} s; measure again")
-    return {name: value / total for name, value in extra.items()}
 
 
 def expected_latency(

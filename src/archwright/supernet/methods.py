@@ -5,12 +5,13 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
+from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
 from archwright.supernet.joint import JointSettings
@@ -147,13 +148,14 @@ class OneShot:
         if not isinstance(self.workers, int) or self.workers < 0:
             raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
         method = METHODS[self.method]
-        micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "latency", "template", "types")]
+        micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings)]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
         for name in self.options:
             if name not in (*micro_names, *joint_names, *rules):
                 raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
-        micro = {k: _operations(v) if k == "operations" else v for k, v in self.options.items() if k in micro_names}
+        read: Mapping[str, Callable[[Any], Any]] = {"operations": _operations, "latency": _latency_table}
+        micro = {k: read[k](v) if k in read else v for k, v in self.options.items() if k in micro_names}
         for name in ("nodes", "channels", "search_cells", "evaluation_cells"):
             whole(name, micro.get(name, 3))
         joint = {k: v for k, v in self.options.items() if k in joint_names}
@@ -186,3 +188,7 @@ def _operations(value: Any) -> tuple[str, ...]:
     """A set's name, or names with commas between."""
     text = str(value)
     return OPERATION_SETS[text] if text in OPERATION_SETS else tuple(n.strip() for n in text.split(","))
+
+
+def _latency_table(path: Any) -> dict[str, float]:
+    return load_weights(str(path)).table()
