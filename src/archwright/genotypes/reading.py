@@ -127,6 +127,8 @@ def parse_cells(content: Mapping[str, Any] | str) -> Cells:
     """
     try:
         given = _call(content) if isinstance(content, str) else dict(content)
+        if not all(isinstance(key, str) for key in given):
+            raise ValueError("types of cells are named by words")
         kinds = {k: _nodes(k, v) for k, v in given.items() if not k.endswith(SUFFIX) and k != "sequence"}
         if not kinds:
             raise ValueError("it has no cells")

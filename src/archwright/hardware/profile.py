@@ -381,10 +381,10 @@ def _calibrated(
         for i, ((architecture, total, number), times) in enumerate(zip(known, seconds))
     ]
     used = [w for w in networks if not w.held_out]
-    if len(used) < 3:
+    if not used:
         raise SettingsError(
-            f"only {len(used)} whole networks are made of the {len(profile.operations)} operations that were found, too few to "
-            "fit the profile; look at more architectures (--architectures)"
+            f"no whole network is made of the {len(profile.operations)} operations that were found, so that the "
+            "profile cannot be fitted; look at more architectures (--architectures)"
         )
     features = np.array([[1.0, w.operations, w.sum_ms] for w in used])
     measured = np.array([w.measured_ms for w in used])

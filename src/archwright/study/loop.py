@@ -14,6 +14,7 @@ from archwright.evaluation import Evaluation, Goal
 from archwright.space import Architecture, Space
 from archwright.study.conversation import Conversation, Request, replay
 from archwright.study.executors import Executor, Lineage, OnEpoch, Outcome, Parent, Task
+from archwright.study.interrupts import Interrupts
 from archwright.study.record import Trial, rank
 from archwright.study.stopping import Budget, EarlyStopping
 from archwright.study.storage import Running, Store
@@ -95,7 +96,8 @@ class Loop:
         try:
             for trial in interrupted:
                 self._start(trial)
-            return self._converse()
+            with Interrupts() as interrupts:
+                return self._converse(interrupts)
         finally:
             self.executor.shutdown()
             self.store.set("seconds", self.seconds)
@@ -106,7 +108,7 @@ class Loop:
         """Wall time over all sittings."""
         return self._before + time.time() - self._sitting
 
-    def _converse(self) -> str:
+    def _converse(self, interrupts: Interrupts) -> str:
         while True:
             while len(self._running) < self.executor.slots and self._may_start():
                 request = self._held or self.conversation.next()
@@ -125,7 +127,10 @@ class Loop:
                 self._start(trial)
             if not self._running:
                 return self._reason()
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            done: set[Future[Outcome]] = set()
+            while not done:
+                interrupts.check()
+                done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: self._running[f].number):
                 self._finish(self._running.pop(future), future.result())
 
