@@ -8,7 +8,8 @@ import torch
 
 from archwright.data import load_data
 from archwright.errors import SettingsError
-from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search, measure_latencies
+from archwright.hardware.stems import measure_weights
+from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, final_network
 from archwright.supernet.tournament import Tournament
@@ -46,7 +47,7 @@ def test_a_tournament_is_searched_resumed_and_reported(data, tmp_path) -> None:
 
 def test_the_combination_has_xdarts_cells_lists_and_a_penalty(data) -> None:
     network = final_network({"normal": [[("relu", 0)]], "reduce": [[("relu", 1)]]}, 1, 2, channels=4, depth=3)
-    table = measure_latencies(network, POOL, (1, 8, 8), batch=8, runs=5)
+    table = measure_weights(network, POOL, (1, 8, 8), batch_size=8, repeats=5).table()
     assert sum(table.values()) == pytest.approx(1)
     assert min(table.values()) >= 0
     micro, settings = combined(replace(MICRO, latency=table, nodes=2), QUICK)
@@ -60,7 +61,7 @@ def test_the_combination_has_xdarts_cells_lists_and_a_penalty(data) -> None:
 def test_measuring_leaves_the_network_as_it_was() -> None:
     network = final_network({"normal": [[("relu", 0)]], "reduce": [[("relu", 1)]]}, 1, 2, channels=4, depth=3)
     before = {name: t.clone() for name, t in network.state_dict().items()}
-    measure_latencies(network, ("sep_conv_5x5",), (1, 8, 8), batch=4, runs=3)
+    measure_weights(network, ("sep_conv_5x5",), (1, 8, 8), batch_size=4, repeats=3)
     assert network.training
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from archwright.data import Data
 from archwright.errors import SettingsError
-from archwright.evaluate.devices import resolve_device, seeded, synchronize
-from archwright.hardware.shares import weights_of
-from archwright.layers.operations import operation
 from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, check_images, search_cells
 from archwright.supernet.tournament import Game, Outcome, Played, Tournament, play
@@ -97,59 +89,6 @@ def combined(
 ) -> tuple[MicroSettings, JointSettings]:
     """Settings of the combination: XDARTS cells and an expected-latency penalty, 0.05 being the thesis's best."""
     return replace(micro, cell="xdarts"), replace(settings, penalty=penalty)
-
-
-def measure_latencies(
-    network: nn.Module, operations: Sequence[str], input_shape: Sequence[int], *, batch: int = 128, runs: int = 20,
-    copies: int = 10, device: str | torch.device = "cpu", unmeasured: int = 3,
-) -> dict[str, float]:  # fmt: skip
-    """Share of each operation in their summed latency, measured (Herron 2023, section 4.3).
-
-    Each operation is put so many times in a row behind the stem of a network found by ICDARTS; what the passes take longer than
-    without it, averaged, counts.
-
-    Args:
-        network: has ``stem``, a module that puts out images; is left as it was.
-        operations: to measure.
-        input_shape: ``channels x height x width``.
-        batch, runs, unmeasured: images of a pass, passes, and those before them.
-        copies: of the operation.
-        device: where.
-
-    Raises:
-        SettingsError: no operation took longer than the network without it.
-    """
-    where = resolve_device(device)
-    training, stem = network.training, network.stem
-    network.to(where).eval()
-    with seeded(0):
-        x = torch.randn(batch, *input_shape).to(where)
-    try:
-        with torch.no_grad():
-            channels = stem(x[:1]).shape[1]  # type: ignore[operator]
-            base = mean_seconds(network, x, runs, unmeasured)
-            found = {}
-            for name in operations:
-                with seeded(0):
-                    row = [operation(name, channels).to(where) for _ in range(copies)]
-                network.stem = nn.Sequential(stem, *row).eval()  # type: ignore[arg-type]
-                found[name] = mean_seconds(network, x, runs, unmeasured)
-    finally:
-        network.stem = stem
-        network.train(training)
-    return weights_of(1e3 * base, {name: 1e3 * seconds for name, seconds in found.items()})
-
-
-def mean_seconds(network: nn.Module, x: torch.Tensor, runs: int, unmeasured: int) -> float:
-    """Mean wall time of a pass over ``x``, after some that are not measured."""
-    started = math.nan
-    for i in range(-unmeasured, runs):
-        if i == 0:
-            synchronize(x.device)
-            started = time.perf_counter()
-        network(x)
-    synchronize(x.device)
-    return (time.perf_counter() - started) / runs
 
 
 def dynamic_report(outcome: Outcome, counts: Mapping[str, int]) -> dict[str, Any]:

@@ -10,21 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from archwright.data import Data, DeviceSplit
+from archwright.data import Data
 from archwright.errors import FamilyError, SettingsError
 from archwright.evaluate.checkpoint import network_tensors
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
+from archwright.evaluate.inference import seconds_per_batch
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import train
 from archwright.families.darts import from_text
+from archwright.hardware.shares import load_weights
+from archwright.hardware.stems import measure_weights
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
-from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search, mean_seconds, measure_latencies
+from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
 from archwright.supernet.joint import JointSettings
 from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
@@ -192,8 +194,7 @@ def _latency(
     """The folder's table, or a new one: measured on a network of cells that ICDARTS could have found."""
     path = None if folder is None else folder / "latency.json"
     if path is not None and path.is_file():
-        found: dict[str, float] = json.loads(path.read_text())
-        return found
+        return load_weights(path).table()
     say(f"measuring the latency of {len(rules.pool)} operations")
     cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
     with seeded(derived_seed(asked.seed, 50)):
@@ -201,10 +202,10 @@ def _latency(
             dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
             depth=micro.search_cells, around=micro.template, tower=False,
         )  # fmt: skip
-    table = measure_latencies(network, rules.pool, data.input_shape, batch=64, device=asked.device)
+    weights = measure_weights(network, rules.pool, data.input_shape, batch_size=64, device=asked.device)
     if path is not None:
-        path.write_text(json.dumps(table))
-    return table
+        weights.save(path)
+    return weights.table()
 
 
 def _final(
@@ -229,12 +230,7 @@ def _retrained(
     device = resolve_device(asked.device)
     with seeded(derived_seed(asked.seed, 60)):
         network = make().to(device)
-    batch = min(training.batch_size, len(data.test))
-    x = DeviceSplit(data.test, data, device).prepared(slice(0, batch))
-    network.eval()
-    with torch.no_grad():
-        latency = mean_seconds(network, x, 10, 2)
-    network.train()
+    latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=device)
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     seed = derived_seed(asked.seed, 61)
     trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
@@ -248,7 +244,7 @@ def _retrained(
     return {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
         "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
-        "seconds_per_batch": latency, "latency_batch": batch, "test": dict(metrics),
+        "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
 
 
