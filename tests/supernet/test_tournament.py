@@ -9,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archwright.errors import SettingsError
+from archwright.genotypes import depth, depth_counts, operation_counts, parse_cells
 from archwright.layers.operations import MASTER, OPERATION_SETS
 from archwright.supernet.relaxation import bundles
-from archwright.supernet.statistics import depth, depths, operation_counts
 from archwright.supernet.tournament import Game, Played, Tournament, play
-
-COUNTS = {"normal": 18, "reduce": 2}
 
 
 def noise(game: Game) -> Played:
@@ -104,13 +102,13 @@ def test_workers_play_the_same_tournament() -> None:
 
 def test_frequencies_weigh_the_cells_of_each_type() -> None:
     sep, pool = [[("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]] * 4, [[("max_pool_3x3", 0), ("max_pool_3x3", 1)]] * 4
-    cells = {"normal": sep, "reduce": pool}
-    assert operation_counts(cells, COUNTS) == {"sep_conv_3x3": 144, "max_pool_3x3": 16}
-    assert operation_counts(cells, {"normal": 12, "reduce": 2}) == {"sep_conv_3x3": 96, "max_pool_3x3": 16}
-    assert depth([[("relu", i), ("relu", i + 1)] for i in range(4)]) == 4
-    assert depth(sep) == 1
-    assert depth([[("none", 0), ("relu", 0)], [("none", 2), ("relu", 1)]]) == 1
-    tiers = play(Tournament(), noise).frequencies(COUNTS)
+    cells = parse_cells({"normal": sep, "reduce": pool})
+    assert operation_counts(cells, 20) == {"sep_conv_3x3": 144, "max_pool_3x3": 16}
+    assert operation_counts(cells, 14) == {"sep_conv_3x3": 96, "max_pool_3x3": 16}
+    assert depth(parse_cells({"normal": [[("relu", i), ("relu", i + 1)] for i in range(4)]}), "normal") == 4
+    assert depth(cells, "normal") == 1
+    assert depth(parse_cells({"normal": [[("none", 0), ("relu", 0)], [("none", 2), ("relu", 1)]]}), "normal") == 1
+    tiers = play(Tournament(), noise).frequencies(20)
     assert sorted(tiers) == [1, 2, 3]
     assert all(sum(tiers[t]["operations"].values()) == pytest.approx(160) for t in tiers)
     assert all(tiers[t]["depths"] == {1: 20.0} for t in tiers)
@@ -120,7 +118,7 @@ def test_depth_of_the_published_darts_cells() -> None:
     sep, skip, dil, pool = "sep_conv_3x3", "skip_connect", "dil_conv_3x3", "max_pool_3x3"
     normal = [[(sep, 0), (sep, 1)], [(sep, 0), (sep, 1)], [(sep, 1), (skip, 0)], [(skip, 0), (dil, 2)]]
     reduce = [[(pool, 0), (pool, 1)], [(skip, 2), (pool, 1)], [(pool, 0), (skip, 2)], [(skip, 2), (pool, 1)]]
-    assert depths({"normal": normal, "reduce": reduce}, COUNTS) == {2: 20}
+    assert depth_counts(parse_cells({"normal": normal, "reduce": reduce}), 20) == {2: 20}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,11 @@ def combined(
     return replace(micro, cell="xdarts"), replace(settings, penalty=penalty)
 
 
-def dynamic_report(outcome: Outcome, counts: Mapping[str, int]) -> dict[str, Any]:
-    """Plain data on a tournament: its cells, last lists, and frequencies per tier for networks with ``counts`` cells."""
+def dynamic_report(outcome: Outcome, length: int) -> dict[str, Any]:
+    """Plain data on a tournament: its cells, last lists, and frequencies per tier for networks of ``length`` cells."""
     return {
         "cells": {kind: [[list(p) for p in node] for node in nodes] for kind, nodes in outcome.cells.items()},
         "lists": {kind: [list(names) for names in rows] for kind, rows in outcome.lists.items()},
         "searches": len(outcome.games),
-        "frequencies": {str(tier): values for tier, values in outcome.frequencies(counts).items()},
+        "frequencies": {str(tier): values for tier, values in outcome.frequencies(length).items()},
     }

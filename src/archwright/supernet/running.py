@@ -165,7 +165,7 @@ def _tournament(
         data, micro, settings, tournament=rules, seed=asked.seed, device=asked.device, folder=folder,
         workers=asked.workers, on_game=lambda g: say(f"tier {g.tier}, game {g.number} is over"),
     )  # fmt: skip
-    report = dynamic_report(outcome, micro.counts(size["cells"]))
+    report = dynamic_report(outcome, size["cells"])
     latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
     last = outcome.games[-1][1]
     return _Searched(

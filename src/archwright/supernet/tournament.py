@@ -20,14 +20,18 @@ import cloudpickle
 import numpy as np
 import torch
 
+from archwright import genotypes
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluate.devices import derived_seed
 from archwright.layers.operations import MASTER
 from archwright.supernet.relaxation import bundles, number_of_edges
-from archwright.supernet.statistics import Cells, depths, operation_counts
 
 Lists = Mapping[str, Sequence[Sequence[str]]]
 """Per cell type the candidate operations of every edge, edges in the order of the architecture parameters."""
+
+
+Cells = Mapping[str, Sequence[Sequence[tuple[str, int]]]]
+"""Per cell type and node its pairs of operation and predecessor; 0 and 1 are the cell's inputs."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +168,15 @@ class Outcome:
     games: tuple[tuple[Game, Played], ...]
     played: int
 
-    def frequencies(self, counts: Mapping[str, int]) -> dict[int, dict[str, dict[Any, float]]]:
-        """Per tier the mean operation and depth frequencies of its networks; ``counts`` are cells per type."""
-        tiers: dict[int, list[Cells]] = {}
+    def frequencies(self, length: int = 20) -> dict[int, dict[str, dict[Any, float]]]:
+        """Per tier the mean operation and depth frequencies of its networks of ``length`` cells."""
+        tiers: dict[int, list[genotypes.Cells]] = {}
         for game, result in self.games:
-            tiers.setdefault(game.tier, []).append(result.cells)
+            tiers.setdefault(game.tier, []).append(genotypes.parse_cells(result.cells))
         return {
             tier: {
-                "operations": _mean([operation_counts(c, counts) for c in all_cells]),
-                "depths": _mean([depths(c, counts) for c in all_cells]),
+                "operations": _mean([genotypes.operation_counts(c, length) for c in all_cells]),
+                "depths": _mean([genotypes.depth_counts(c, length) for c in all_cells]),
             }
             for tier, all_cells in tiers.items()
         }
