@@ -9,9 +9,11 @@ import torch
 from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.hardware.shares import LatencyWeights
+from archwright.report.runs import Runs, curves, read_result, summarise
 from archwright.supernet.joint import JointSettings, _Search
 from archwright.supernet.methods import METHODS, OneShot
 from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.running import run_oneshot
 
 SMALL = MicroSettings(
     channels=4, search_cells=3, evaluation_cells=3, nodes=1, operations=("skip_connect", "sep_conv_3x3")
@@ -93,3 +95,25 @@ def test_measured_latency_weights_are_an_option(tmp_path) -> None:
 def test_switches_are_true_or_false() -> None:
     with pytest.raises(SettingsError, match="e_distill must be true or false, not 1"):
         replace(QUICK, e_distill=1)
+
+
+def test_results_are_what_the_report_of_several_runs_reads(data, tmp_path) -> None:
+    options = {"nodes": 1, "channels": 4, "search_cells": 3, "evaluation_cells": 3, "epochs": 2, "pretrain_epochs": 0}
+    asked = OneShot("cdarts", options, {"channels": 4, "cells": 3}, {"epochs": 1, "crop": 0, "cutout": 0})
+    run_oneshot(asked, data, tmp_path / "run")
+    group = Runs("cdarts", (read_result(tmp_path / "run"),))
+    name, found = curves([group])
+    assert (name, found["cdarts"].shape) == ("search.curve.val_accuracy", (1, 2))
+    shown = set(summarise([group])[0]["metrics"])
+    assert {"retrain.test_accuracy", "retrain.seconds_per_batch", "search.val_accuracy", "expected_latency"} <= shown
+    assert len(shown) <= 8
+
+
+def test_several_images_per_example_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    images = {
+        f"train_images_{n}": rng.integers(0, 255, (40, 1, s, s)).astype(np.uint8) for n, s in (("a", 8), ("b", 12))
+    }
+    data = load_data({"train": ({n.removeprefix("train_images_"): x for n, x in images.items()}, np.arange(40) % 2)})
+    with pytest.raises(SettingsError, match="has several"):
+        run_oneshot(OneShot("icdarts"), data)

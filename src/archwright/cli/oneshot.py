@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def oneshot(
-    method: Annotated[str, typer.Argument(help="icdarts, combined, hier_v1, ...; see docs/oneshot.md.")],
+    method: Annotated[str, typer.Argument(help="icdarts, cdarts, hier_v1, ...; see archwright list methods.")],
     family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts.")],
     data: Annotated[str, typer.Option(help="digits, a file, a folder, or module:function; see archwright list data.")],
     epochs: Annotated[

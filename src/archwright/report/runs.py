@@ -17,7 +17,10 @@ from scipy import stats
 from archwright.errors import SettingsError, StudyError, unknown
 
 Floats = NDArray[np.float64]
-CURVES = ("search.curves.test_accuracy", "search.history.test_accuracy", "search.curves.val_accuracy", "search.history.val_accuracy")  # fmt: skip
+CURVES = (
+    "search.curves.test_accuracy", "search.history.test_accuracy", "search.curves.val_accuracy",
+    "search.history.val_accuracy", "search.curve.val_accuracy",
+)  # fmt: skip
 """Where a result may have the accuracy of the evaluation network after each epoch of the search, the first that is there."""
 LEVEL = 0.95
 
@@ -106,7 +109,8 @@ def summarise(groups: Sequence[Runs], metrics: Sequence[str] = ()) -> list[dict[
 def _is_result(name: str) -> bool:
     first, _, rest = name.partition(".")
     shown = rest.endswith("accuracy") or rest in ("seconds", "peak_memory_mb")
-    return name == "expected_latency" or (first == "retrain" and rest != "epochs") or (first == "search" and shown)
+    retrained = first == "retrain" and "." not in rest and rest not in ("epochs", "latency_batch")
+    return name == "expected_latency" or retrained or (first == "search" and shown)
 
 
 def stability(summaries: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:

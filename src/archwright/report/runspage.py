@@ -24,10 +24,11 @@ BANDS = "Mean over the runs after each epoch of the search; bands are 95 % confi
 
 
 def results_table(summaries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: one row per group."""
+    """Columns and rows: a row per metric, a column per group."""
     metrics = list(dict.fromkeys(m for s in summaries for m in s["metrics"]))
-    rows = [[s["name"], str(s["runs"]), *(_cell(s["metrics"].get(m), s["runs"]) for m in metrics)] for s in summaries]
-    return ["group", "runs", *metrics], rows
+    runs = ["runs", *(str(s["runs"]) for s in summaries)]
+    rows = [[m, *(_cell(s["metrics"].get(m), s["runs"]) for s in summaries)] for m in metrics]
+    return ["metric", *(s["name"] for s in summaries)], [runs, *rows]
 
 
 def _cell(found: Mapping[str, float] | None, runs: int) -> str:

@@ -219,10 +219,19 @@ def check_images(data: Data) -> None:
     """Refuse data that cells cannot take.
 
     Raises:
-        SettingsError: a table.
+        SettingsError: a table, several images per example, or images too small to be halved twice.
     """
     if data.kind != "image":
         raise SettingsError(f"cells are searched on images, and {data.name} is a table; the family mlp takes tables")
+    if len(data.input_shape) != 3:
+        raise SettingsError(
+            f"cells are searched on one image per example, and {data.name} has several; archwright search takes them"
+        )
+    if min(data.input_shape[1:]) < 4:
+        raise SettingsError(
+            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
+            f"{data.input_shape[2]}"
+        )
 
 
 def micro_duo(

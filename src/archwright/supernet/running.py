@@ -65,11 +65,6 @@ def run_oneshot(
     method, micro, settings = asked.settings()
     size, training = asked.final()
     check_images(data)
-    if min(data.input_shape[1:]) < 4:
-        raise SettingsError(
-            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
-            f"{data.input_shape[2]}"
-        )
     training.augmentation(data.input_shape)
     if folder is not None:
         _claim(folder, asked, data)
