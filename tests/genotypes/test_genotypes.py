@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from archwright.errors import FamilyError, SettingsError
 from archwright.families.darts import PUBLISHED
 from archwright.genotypes import Cells, Group, compare, depth, depth_counts, operation_counts, parse_cells, read_cells
+from archwright.genotypes.networks import darts_family
 
 PLAIN = {
     "normal": [[["sep_conv_3x3", 0], ["sep_conv_3x3", 1]]] * 4,
@@ -171,3 +172,40 @@ def test_groups_have_means_over_runs_and_the_same_keys():
 def test_groups_that_cannot_be_compared_are_refused(groups, message):
     with pytest.raises(SettingsError, match=message):
         compare(groups)
+
+
+@pytest.mark.parametrize(
+    ("node", "options"),
+    [
+        ([("sep_conv_3x3", 0), ("sep_conv_3x3", 1)], {"rule": "darts", "operations": "darts", "none": ""}),
+        ([("sep_conv_3x3", 0), ("skip_connect", 0)], {"rule": "idarts", "operations": "darts", "none": ""}),
+        ([("none", 0), ("skip_connect", 1)], {"rule": "darts", "none": "zero"}),
+    ],
+)
+def test_cells_find_the_family_that_has_them(node, options):
+    cells = parse_cells({"normal": [node] * 3, "reduce": [node] * 3})
+    family, architecture = darts_family(cells, channels=4)
+    assert {name: family.options[name] for name in options} == options
+    assert (family.options["nodes"], family.options["channels"]) == (3, 4)
+    assert sorted(family.cells.cells(architecture)["normal"][2]) == sorted(node)
+
+
+def test_cells_with_an_input_per_state_and_other_operations_have_a_family_too():
+    nodes = [[("relu", 0), ("conv_3x3", 0)], [("relu", 2), ("relu", 1), ("tanh", 2)]]
+    family, _ = darts_family(parse_cells({"normal": nodes, "reduce": nodes}))
+    assert family.options["rule"] == "xdarts"
+    assert family.cells.operations[-3:] == ("relu", "conv_3x3", "tanh")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"normal": [[("relu", 0), ("relu", 1)]]}, "a normal and a reduction cell"),
+        ({"normal": [[("relu", 0), ("relu", 1)]], "reduce": [[("relu", 0), ("relu", 1)]] * 2}, "equally many nodes"),
+        ({k: [[("relu", 0)]] for k in ("normal", "reduce")}, "two inputs each"),
+        ({k: [[("conv_9x9", 0), ("relu", 1)]] for k in ("normal", "reduce")}, "conv_9x9"),
+    ],
+)
+def test_cells_that_no_family_has_are_refused(cells, message):
+    with pytest.raises(FamilyError, match=message):
+        darts_family(parse_cells(cells))

@@ -43,3 +43,26 @@ def test_a_program_that_handles_interrupts_itself_keeps_its_handler() -> None:
             assert signal.getsignal(signal.SIGINT) is mine
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_waits_for_the_end_of_a_write() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    written = []
+
+    def write(name: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        written.append(name)
+
+    def held(interrupts: Interrupts) -> None:
+        with interrupts.held():
+            write("whole")
+
+    try:
+        with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+            held(interrupts)
+        with Interrupts(), pytest.raises(KeyboardInterrupt):
+            write("never")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert written == ["whole"]

@@ -115,8 +115,8 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
     pretrainings = {pretraining_path(folder, j.method, j.seed): j for j in wanted if j.method.metrics}
     first = [job for path, job in pretrainings.items() if not path.is_file()]
     done, total = 0, len(first) + len(wanted)
-    for do, todo in ((_pretrain, first), (_search, wanted)):
-        for job, found in _in_turn(do, todo, table, folder, workers):
+    for do, missing in ((_pretrain, first), (_search, wanted)):
+        for job, found in _in_turn(do, missing, table, folder, workers):
             if found is not None:
                 log.add(job, found)
             done += 1

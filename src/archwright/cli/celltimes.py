@@ -123,10 +123,13 @@ def _network(genotype: Path | None, shape: tuple[int, ...], classes: int, channe
     from archwright.evaluate.devices import seeded
     from archwright.families import get_family
     from archwright.genotypes import read_cells
-    from archwright.genotypes.networks import darts_architecture
+    from archwright.genotypes.networks import darts_family
 
-    family = get_family("darts", channels=channels, cells=cells)
-    architecture = family.default if genotype is None else darts_architecture(read_cells(genotype))
+    size = {"channels": channels, "cells": cells}
+    family = get_family("darts", **size)
+    architecture = family.default
+    if genotype is not None:
+        family, architecture = darts_family(read_cells(genotype), **size)
     assert architecture is not None
     if family.check_shape is not None:
         family.check_shape(shape)

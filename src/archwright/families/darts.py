@@ -13,6 +13,7 @@ from archwright.errors import FamilyError, unknown
 from archwright.families.base import Family, check_counts, needs_images
 from archwright.families.cellspace import CELLS, CellSpace
 from archwright.space import Architecture, Genotype
+from archwright.space.cells import reductions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +87,7 @@ def darts(
         },
         default=from_text(PUBLISHED) if of == CELL_SPACE else None,
         canonical=None if rule == "darts" else of.key,
-        check_shape=needs_images("darts", 2 ** len({cells // 3, 2 * cells // 3})),
+        check_shape=needs_images("darts", 2 ** len(reductions(cells))),
         genotypes=lambda a: {cell: of.graph(a, cell) for cell in CELLS},
         cells=of,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.errors import FamilyError
+from archwright.space.cells import reductions
 
 Pair = tuple[str, int]
 Nodes = tuple[tuple[Pair, ...], ...]
@@ -54,8 +55,7 @@ class Cells:
         if self.sequence:
             return self.sequence
         if set(self.kinds) == {"normal", "reduce"}:
-            places = {cells // 3, 2 * cells // 3}
-            return tuple("reduce" if m in places else "normal" for m in range(cells))
+            return tuple("reduce" if m in reductions(cells) else "normal" for m in range(cells))
         names = list(self.kinds)
         return tuple(names[m % len(names)] for m in range(cells))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archwright.layers.blocks import DropPath, FactorizedReduce, GlobalPoolHead, ReLUConvBN
 from archwright.layers.operations import operation, without_affine
+from archwright.space.cells import reductions
 
 NONE = "none"
 Pair = tuple[str, int]
@@ -21,11 +22,6 @@ Nodes = Sequence[Sequence[Pair]]
 """Per node its ``(operation, predecessor)``; predecessors 0 and 1 are the cell's inputs."""
 MakeCell = Callable[[int, int, int, bool, bool], nn.Module]
 """``(channels of the input before, of the last input, of a node, whether it reduces, whether the last one did)``."""
-
-
-def reductions(cells: int) -> set[int]:
-    """Positions of the reduction cells: at one and two thirds."""
-    return {cells // 3, 2 * cells // 3}
 
 
 class CellInputs(nn.Module):

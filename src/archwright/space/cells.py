@@ -20,6 +20,11 @@ WIDEST = 100_000
 """Most columns of a path encoding."""
 
 
+def reductions(cells: int) -> set[int]:
+    """Positions of the reduction cells in a network of stacked cells: at one and two thirds (Liu et al. 2019)."""
+    return {cells // 3, 2 * cells // 3}
+
+
 @dataclass(frozen=True)
 class Genotype:
     """A cell graph: nodes in topological order, the first is the input and the last the output.

@@ -1,10 +1,16 @@
-"""Ctrl-C that cannot get lost: Python drops a KeyboardInterrupt that is raised inside a weakref callback or a finaliser."""
+"""Ctrl-C that neither gets lost nor breaks a write.
+
+Python drops a KeyboardInterrupt that is raised inside a weakref callback, and one that is raised inside a transaction leaves the
+database locked for what is still to be written.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 
@@ -17,6 +23,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.came = False
+        self._holds = False
         self._installed = False
 
     def __enter__(self) -> Interrupts:
@@ -39,7 +46,17 @@ class Interrupts:
         if self.came:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, an interrupt waits; it is raised at the end."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+        self.check()
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        if frame is None or frame.f_code.co_filename != weakref.__file__:
+        if not self._holds and (frame is None or frame.f_code.co_filename != weakref.__file__):
             signal.default_int_handler(number, frame)

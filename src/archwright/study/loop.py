@@ -123,7 +123,8 @@ class Loop:
                     request.fidelity, self._parent(request.architecture),
                 )  # fmt: skip
                 self._next_number += 1
-                self.store.begin(trial, self.space)
+                with interrupts.held():
+                    self.store.begin(trial, self.space)
                 self._start(trial)
             if not self._running:
                 return self._reason()
@@ -132,7 +133,8 @@ class Loop:
                 interrupts.check()
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda f: self._running[f].number):
-                self._finish(self._running.pop(future), future.result())
+                with interrupts.held():
+                    self._finish(self._running.pop(future), future.result())
 
     def _may_start(self, fidelity: float | None = None) -> bool:
         """Whether the budget has room for an evaluation at a fidelity; for the cheapest one by default."""

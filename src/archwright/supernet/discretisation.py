@@ -13,9 +13,9 @@ from typing import Literal
 from torch import Tensor
 
 from archwright.errors import SettingsError, unknown
+from archwright.layers.cells import NONE
 from archwright.supernet.relaxation import bundles
 
-NONE = "none"
 Pair = tuple[str, int]
 Nodes = list[list[Pair]]
 """Per node its pairs of operation and predecessor."""

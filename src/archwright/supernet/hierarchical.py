@@ -6,6 +6,7 @@ Cells stay as they are; the template's parameters gamma are searched like alpha,
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
 from archwright.layers.blocks import FactorizedReduce, GlobalPoolHead, ReLUConvBN
-from archwright.layers.cells import Cell, Nodes, Tower, reductions, sum_of
+from archwright.layers.cells import Cell, Nodes, Tower, sum_of
 from archwright.layers.operations import without_affine
+from archwright.space.cells import reductions
 from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
 
@@ -28,7 +30,7 @@ TYPES = 4
 """Normal cells of version 2."""
 
 
-class MacroNetwork(nn.Module):
+class MacroNetwork(nn.Module, ABC):
     """Stem, body, head; while training with a tower, ``(logits, tower's logits)``.
 
     Attributes:
@@ -49,9 +51,9 @@ class MacroNetwork(nn.Module):
         if self.with_tower and self.reduced_channels:
             self.tower = Tower(self.reduced_channels[-1], self.num_classes)
 
+    @abstractmethod
     def features(self, x: Tensor, mix: Any) -> tuple[Tensor, list[Tensor]]:
         """Output of the last cell and those of the reduction cells, under weights or a choice."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits ``batch x num_classes`` of the network's own template."""

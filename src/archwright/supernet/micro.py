@@ -19,17 +19,18 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
 from archwright.layers.cells import (
+    NONE,
     Cell,
     CellInputs,
     CellNetwork,
     DistillationHead,
     Nodes,
-    reductions,
     sum_of,
 )
 from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation
 from archwright.layers.templates import TEMPLATES, Template, cell_network
-from archwright.supernet.discretisation import NONE, ZeroConfiguration, discretisation, zeros
+from archwright.space.cells import reductions
+from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
 from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation

@@ -21,7 +21,8 @@ from archwright.evaluate.inference import seconds_per_batch
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import train
-from archwright.families.darts import from_text
+from archwright.genotypes import parse_cells
+from archwright.genotypes.networks import darts_family
 from archwright.hardware.shares import load_weights
 from archwright.hardware.stems import measure_weights
 from archwright.layers.cells import Nodes
@@ -44,7 +45,6 @@ class _Searched:
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
-    text: str | None = None
 
 
 def run_oneshot(
@@ -72,7 +72,7 @@ def run_oneshot(
     result: dict[str, Any] = {
         "method": asked.method,
         "genotype": found.genotype,
-        "architecture": _architecture(found.text),
+        **_architecture(found.genotype),
         "search": {
             "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
             "peak_memory_mb": _peak_memory(), **found.more,
@@ -105,7 +105,6 @@ def _cells(
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
-        genotype_text(found.cells),
     )
 
 
@@ -115,7 +114,7 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {}, genotype_text(cells))
+    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
@@ -266,23 +265,17 @@ def _claim(folder: Path, asked: OneShot, data: Data) -> None:
         )
 
 
-def genotype_text(cells: Mapping[str, Nodes]) -> str | None:
-    """The notation of the DARTS code; ``None`` for other cell types than ``normal`` and ``reduce``."""
-    if set(cells) != {"normal", "reduce"}:
-        return None
-    parts = []
-    for kind, nodes in cells.items():
-        pairs = [(name, i) for node in nodes for name, i in node]
-        parts.append(f"{kind}={pairs}, {kind}_concat={list(range(2, 2 + len(nodes)))}")
-    return f"Genotype({', '.join(parts)})"
-
-
-def _architecture(text: str | None) -> dict[str, Any] | None:
-    """The architecture of the family ``darts``, where the cells are in its space."""
+def _architecture(genotype: Mapping[str, Any]) -> Mapping[str, dict[str, Any] | None]:
+    """The architecture of the family ``darts`` and the family's options, where it has these cells."""
+    nothing = {"architecture": None, "family_options": None}
+    if "template" in genotype:
+        return nothing
     try:
-        return None if text is None else dict(from_text(text))
+        family, architecture = darts_family(parse_cells(genotype))
     except FamilyError:
-        return None
+        return nothing
+    names = ("nodes", "operations", "rule", "none")
+    return {"architecture": dict(architecture), "family_options": {name: family.options[name] for name in names}}
 
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:
