@@ -101,8 +101,8 @@ METHODS: Mapping[str, Method] = {
 
 RETRAINING: Mapping[str, Any] = {
     "epochs": 600, "batch_size": 128, "optimizer": "sgd", "lr": 0.025, "momentum": 0.9, "nesterov": False,
-    "weight_decay": 5e-4, "warmup_epochs": 0.0, "drop_path": 0.3, "auxiliary_weight": 0.4, "gradient_clip": 5.0,
-    "crop": 4, "flip": True, "cutout": 16,
+    "weight_decay": 5e-4, "decay": "all", "schedule": "cosine-epochs", "warmup_epochs": 0.0, "drop_path": 0.3,
+    "drop_path_rates": "equal", "auxiliary_weight": 0.4, "gradient_clip": 5.0, "crop": 4, "flip": True, "cutout": 16,
 }  # fmt: skip
 """Settings of the thesis's retraining on CIFAR-10 (Herron 2023, section 3.4.2)."""
 
