@@ -119,7 +119,7 @@ def test_tables_and_tiny_images_are_refused(archwright):
 def test_methods_are_listed(archwright):
     listed = {e["name"] for e in archwright("list", "methods", "--json").json["methods"]}
     assert {"icdarts", "abl_aux", "opspace_dynamic", "combined", "hier_v1", "hier_v2"} <= listed
-    assert sum(name.startswith("abl_") for name in listed) == 11
+    assert sum(name.startswith("abl_") for name in listed) == 12
 
 
 @pytest.mark.slow
