@@ -137,3 +137,19 @@ def test_cells_of_other_rules_are_an_architecture_of_the_family_with_its_options
         k: [sorted(n, key=lambda pair: (pair[1], family.cells.choices.index(pair[0]))) for n in v]
         for k, v in found["genotype"].items()
     }
+
+
+def test_several_runs_have_a_mean_and_a_spread(archwright):
+    found = run(archwright, "random_v1", "--runs", 2, "--seed", 3)
+    accuracies = [one["retrain"]["test_accuracy"] for one in found["runs"]]
+    assert found["summary"]["retrain.test_accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    spread = abs(accuracies[0] - accuracies[1]) / 2**0.5
+    assert found["summary"]["retrain.test_accuracy"]["std"] == pytest.approx(spread)
+    assert {p.name for p in Path("s").iterdir()} == {"run-3", "run-4", "runs.json"}
+    alone = run(archwright, "random_v1", "--seed", 4, "--study", "t")
+    assert alone["genotype"] == found["runs"][1]["genotype"]
+    assert alone["retrain"]["test"] == found["runs"][1]["retrain"]["test"]
+    done = archwright("oneshot", "random_v1", *TINY, "--study", "s", "--runs", 2, "--seed", 3)
+    assert "2 runs" in done.out
+    assert "retrain.test_accuracy" in done.out
+    assert archwright("oneshot", "random_v1", *TINY, "--runs", 0).code == 2
