@@ -67,6 +67,7 @@ def run_oneshot(
     size, training = asked.final()
     check_images(data)
     training.augmentation(data.input_shape)
+    asked.run.examples(data, training)
     if folder is not None:
         _claim(folder, asked, data)
     found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
@@ -104,7 +105,7 @@ def _cells(
     )
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": _final(found.cells, data, micro, size)},
+        {"retrain": _final(asked, found.cells, data, micro, size)},
         found.search.seconds,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
@@ -119,7 +120,7 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
+    return _Searched(plain, {"retrain": _final(asked, cells, data, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
@@ -154,10 +155,12 @@ def _tournament(
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
-    for name, value in options.items():
-        whole(name, value)
+    for name in ("tiers", "largest"):
+        whole(name, options[name])
     pool = micro.operations if "operations" in asked.options else MASTER
-    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
+    rules = Tournament(
+        options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
+    )  # fmt: skip
     if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
@@ -170,7 +173,7 @@ def _tournament(
     last = outcome.games[-1][1]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": _final(outcome.cells, data, micro, size)},
+        {"retrain": _final(asked, outcome.cells, data, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
         last.figures.get("val_accuracy"),
         last.figures.get("expected_latency"),
@@ -209,7 +212,7 @@ def _latency(
 
 
 def _final(
-    cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
+    asked: OneShot, cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
 ) -> Callable[[], nn.Module]:
     return lambda: final_network(
         cells,
@@ -217,7 +220,7 @@ def _final(
         data.num_classes,
         channels=size["channels"],
         depth=size["cells"],
-        around=micro.template,
+        around=replace(micro.template, tower=micro.template.tower or asked.run.keep_tower),
         none=micro.zero.retraining,
     )
 
@@ -230,10 +233,13 @@ def _retrained(
     device = resolve_device(asked.device)
     with seeded(derived_seed(asked.seed, 60)):
         network = make().to(device)
+    params = sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower."))
+    training = asked.run.sized(training, params, set(asked.training))
     latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=device)
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     seed = derived_seed(asked.seed, 61)
-    trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
+    examples = asked.run.examples(data, training)
+    trained = train(network, examples, training, seed=seed, device=device, checkpoint=checkpoint)
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     if folder is not None:
@@ -243,7 +249,7 @@ def _retrained(
     metrics = evaluate_split(network, data, data.test, device=device).metrics
     return {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
-        "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
+        "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
 
