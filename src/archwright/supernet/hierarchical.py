@@ -20,8 +20,9 @@ from archwright.evaluate.devices import derived_seed, seeded
 from archwright.families.hierarchical import VERSIONS, initial_template
 from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
-from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
+from archwright.supernet.settings import JointSettings
 
 TYPES = 4
 """Normal cells of version 2."""
@@ -78,8 +79,9 @@ class Hierarchical:
 
 
 def macro_settings(version: str, settings: JointSettings) -> JointSettings:
-    """Settings of the macro search: gamma's learning rate 3e-3, and two warm-up epochs in version 2 (Herron 2023, chapter 6)."""
-    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1)
+    """Settings of the macro search: gamma's learning rate 3e-3, two warm-up epochs in version 2, and no
+    penalty (Herron 2023, chapter 6)."""
+    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1, penalty=0.0)
 
 
 def search_template(

@@ -14,8 +14,9 @@ from archwright.evaluate.settings import Training
 from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings
+from archwright.supernet.settings import SWITCHES, JointSettings
+from archwright.supernet.steps import darts
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Method:
         search: ``cells`` alone; ``random`` cells; ``dynamic``, a tournament of cell searches; ``combined``, one with XDARTS cells and latency;
             ``skips`` or ``types``, cells and then the template.
         micro, settings: what differs from the defaults of :class:`~archwright.supernet.micro.MicroSettings` and
-            :class:`~archwright.supernet.joint.JointSettings`.
+            :class:`~archwright.supernet.settings.JointSettings`, such as the ``relaxation`` and the ``steps``.
     """
 
     summary: str
@@ -52,17 +53,20 @@ METHODS: Mapping[str, Method] = {
     "route_b2": Method(
         "between CDARTS and ICDARTS: distillation to the architecture alone", settings={"s_distill": False}
     ),
-    "darts1": Method(
-        "DARTS, first order; the evaluation network is trained beside it for the curve alone",
-        settings={
-            "distill": 0.0,
-            "lr": 0.025,
-            "arch_weight_decay": 1e-3,
-            "epochs": 50,
-            "pretrain_epochs": 0,
-            "warmup_epochs": 0,
-        },
-    ),
+    **{
+        name: Method(
+            f"DARTS, {order} order; the evaluation network is trained beside it for the curve alone",
+            settings={
+                "steps": darts(unrolled=order == "second"),
+                "lr": 0.025,
+                "arch_weight_decay": 1e-3,
+                "epochs": 50,
+                "pretrain_epochs": 0,
+                "warmup_epochs": 0,
+            },
+        )
+        for name, order in (("darts1", "first"), ("darts2", "second"))
+    },
     **{
         f"random_v{v}": Method(f"random cells under zero configuration V{v}", "random", {"zeros": f"V{v}"})
         for v in range(5)
@@ -149,11 +153,14 @@ class OneShot:
             raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
         method = METHODS[self.method]
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
-        joint_names = [f.name for f in fields(JointSettings)]
+        joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
         for name in self.options:
             if name not in (*micro_names, *joint_names, *rules):
                 raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
+        idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
+        if idle:
+            raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")
         read: Mapping[str, Callable[[Any], Any]] = {"operations": _operations, "latency": _latency_table}
         micro = {k: read[k](v) if k in read else v for k, v in self.options.items() if k in micro_names}
         for name in ("nodes", "channels", "search_cells", "evaluation_cells"):

@@ -29,9 +29,9 @@ from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
 
 
