@@ -5,7 +5,7 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -130,6 +130,8 @@ class OneShot:
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        onnx: whether to export to ONNX too.
+        command: words that called for it, for the model card.
     """
 
     method: str
@@ -140,6 +142,8 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    onnx: bool = False
+    command: Sequence[str] = ()
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
