@@ -46,7 +46,10 @@ def arena(
     ] = None,
     report: Annotated[
         str | None,
-        typer.Option(help="What they are judged by: METRIC[@EPOCH][#SEED]. By default the signal.", show_default=False),
+        typer.Option(
+            help="What they are judged by (of surrogates: what they are to rank): METRIC[@EPOCH][#SEED]. By default the signal.",
+            show_default=False,
+        ),
     ] = None,
     fidelities: Annotated[
         str | None,
@@ -110,8 +113,8 @@ def arena(
     surrogates_.check_options(context, surrogates=surrogates)
     if surrogates:
         surrogates_.compare(
-            table, dataset, signal or [], surrogate or [], sizes=train_sizes, test_rows=test_rows,
-            runs=5 if runs is None else runs, seed=seed, data_dir=data_dir, out=out, json=json,
+            table, dataset, signal or [], report, surrogate or [], sizes=train_sizes, test_rows=test_rows,
+            runs=5 if runs is None else runs, seed=seed, workers=workers, data_dir=data_dir, out=out, json=json,
         )  # fmt: skip
         return
     runs = 30 if runs is None else runs
