@@ -122,6 +122,7 @@ STUDIES: Mapping[str, Method] = {
         micro={"evaluation_cells": 14},
         settings={
             "pretrain_epochs": 10, "warmup_epochs": 3, "lr": 0.8, "weight_decay": 1e-5, "arch_weight_decay": 1e-5, "crop": 0,
+            "vertical_flip": True,
         },
         options={"lr_batch": 1024},
         network={"cells": 14},
