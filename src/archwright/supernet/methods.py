@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
+from archwright.families.userfile import import_file
 from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
@@ -176,6 +178,29 @@ METHODS: Mapping[str, Method] = {
 }
 """Every method by name."""
 
+
+def find_method(name: str) -> Method:
+    """A method by name, or ``file.py:name`` for one that a user's file declares.
+
+    Raises:
+        SettingsError: there is none of this name.
+        FamilyError: the file breaks while it is imported.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        if name not in METHODS:
+            raise SettingsError(f"{unknown('method', name, METHODS)}; one of your own is named my_method.py:name")
+        return METHODS[name]
+    if not Path(path).is_file():
+        raise SettingsError(f"there is no file {path}")
+    module = import_file(Path(path))
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Method):
+        declared = [n for n, value in vars(module).items() if isinstance(value, Method)]
+        raise SettingsError(f"{path} declares no method {attribute!r}; it has {', '.join(declared) or 'none'}")
+    return found
+
+
 SEARCH: Mapping[str, Any] = {"crop": 4, "flip": True}
 """Augmentation of the search, as published for CIFAR-10."""
 
@@ -200,7 +225,7 @@ class OneShot:
     """What is asked for.
 
     Attributes:
-        method: one of :data:`METHODS`.
+        method: one of :data:`METHODS`, or ``file.py:name``.
         options: of the search: fields of ``MicroSettings``, ``JointSettings`` and ``RunOptions``, and those of
             :data:`TOURNAMENT`.
         network: ``channels`` and ``cells`` of the retrained network.
@@ -226,11 +251,9 @@ class OneShot:
         Raises:
             SettingsError: an unknown method or option, or a value out of range.
         """
-        if self.method not in METHODS:
-            raise SettingsError(unknown("method", self.method, METHODS))
         if not isinstance(self.workers, int) or self.workers < 0:
             raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
-        method = METHODS[self.method]
+        method = find_method(self.method)
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []

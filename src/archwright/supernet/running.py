@@ -29,7 +29,7 @@ from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
@@ -45,6 +45,7 @@ class _Searched:
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
 
 
 def run_oneshot(
@@ -86,6 +87,9 @@ def run_oneshot(
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name] = _retrained(asked, data, make, training, folder, name, files)
     if folder is not None:
+        if found.history:
+            files["alphas"] = folder / "alphas.json"
+            files["alphas"].write_text(json.dumps(found.history))
         files["result"] = folder / "result.json"
         files["result"].write_text(json.dumps(result, indent=1))
     return {**result, "files": {name: str(path) for name, path in files.items()}}
@@ -106,6 +110,7 @@ def _cells(
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
+        found.search.history,
     )
 
 
@@ -122,7 +127,7 @@ def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
-    version: Any = METHODS[asked.method].search
+    version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
@@ -141,6 +146,7 @@ def _template(
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
+        (*found.micro.search.history, *found.macro.history),
     )
 
 
@@ -155,7 +161,7 @@ def _tournament(
     rules = Tournament(
         options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
     )  # fmt: skip
-    if METHODS[asked.method].search == "combined":
+    if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     outcome = dynamic_search(
