@@ -5,7 +5,7 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -107,11 +107,6 @@ _METHODS: Mapping[str, Method] = {
         for name, around in TEMPLATES.items()
         if name != "base"
     },
-    "abl_keep_tower": Method(
-        "ICDARTS, template ablation aux, with the auxiliary tower of retraining",
-        micro={"template": TEMPLATES["abl_aux"]},
-        options={"keep_tower": True},
-    ),
     "opspace_dynamic": Method("a tournament of ICDARTS searches over 33 operations", "dynamic"),
     "combined": Method("the tournament with XDARTS cells and a measured latency penalty", "combined"),
     "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
@@ -234,6 +229,8 @@ class OneShot:
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        onnx: whether to export to ONNX too.
+        command: words that called for it, for the model card.
     """
 
     method: str
@@ -244,6 +241,8 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    onnx: bool = False
+    command: Sequence[str] = ()
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
@@ -281,7 +280,7 @@ class OneShot:
             SettingsError: a value out of range.
         """
         return RunOptions(
-            **{**METHODS[self.method].options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
+            **{**find_method(self.method).options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
         )
 
     def _around(self, settings: JointSettings) -> JointSettings:
@@ -301,7 +300,7 @@ class OneShot:
             if name not in NETWORK:
                 raise SettingsError(unknown("setting of the network", name, NETWORK))
             whole(name, value)
-        method = METHODS[self.method]
+        method = find_method(self.method)
         safe = {"centre_safe": True} if self.run.centre_safe else {}
         training = Training.from_json({**RETRAINING, **method.training, **safe, **self.training})
         return {**NETWORK, **method.network, **self.network}, training
