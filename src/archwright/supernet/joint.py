@@ -146,7 +146,9 @@ class _Search:
         self.judge = DeviceSplit(data.validation, data, device, channels_last=True)
         self.batch = min(settings.batch_size, len(self.train), len(self.val))
         self.steps = min(len(self.train), len(self.val)) // self.batch
-        self.augmentation = Augmentation(settings.crop, settings.flip, vertical_flip=settings.vertical_flip)
+        self.augmentation = Augmentation(
+            settings.crop, settings.flip, vertical_flip=settings.vertical_flip, bands=data.bands
+        )
         self.readout = Readout(duo.heads, settings, seed)
         for module in (duo.student, duo.teacher, self.readout):
             module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import (
     NONE,
     Cell,
@@ -29,6 +30,7 @@ from archwright.layers.cells import (
 )
 from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation, with_affine
 from archwright.layers.templates import TEMPLATES, Template, cell_network
+from archwright.shapes import merged
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
 from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
@@ -226,7 +228,9 @@ def search_cells(
     check_images(data)
     if micro.relaxed_by == "gumbel" and any(step.unrolled for step in settings.joint_steps):
         raise SettingsError("second order compares losses under the same weights, and gumbel draws new ones each time")
-    duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
+    duo, alpha, mask, penalty = micro_duo(micro, merged(data.input_shape)[0], data.num_classes, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     if settings.penalty:
         penalty()
     found = joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
@@ -239,18 +243,14 @@ def check_images(data: Data) -> None:
     """Refuse data that cells cannot take.
 
     Raises:
-        SettingsError: a table, several images per example, or images too small to be halved twice.
+        SettingsError: a table, or images too small to be halved twice.
     """
     if data.kind != "image":
         raise SettingsError(f"cells are searched on images, and {data.name} is a table; the family mlp takes tables")
-    if len(data.input_shape) != 3:
+    _, height, width = merged(data.input_shape)
+    if min(height, width) < 4:
         raise SettingsError(
-            f"cells are searched on one image per example, and {data.name} has several; archwright search takes them"
-        )
-    if min(data.input_shape[1:]) < 4:
-        raise SettingsError(
-            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
-            f"{data.input_shape[2]}"
+            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {height} x {width}"
         )
 
 

@@ -127,9 +127,11 @@ def retrain(
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     metrics = evaluate_split(network, data, data.test, device=where).metrics
+    binary = {f"test_{name}": metrics[name] for name in ("auc", "f_beta") if data.num_classes == 2}
     figures = {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
+        **binary,
     }  # fmt: skip
     held_out = trained.metrics if run.retrain_on == "train" else {}
     return network, figures, {**held_out, "params": params}

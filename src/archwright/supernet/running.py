@@ -16,8 +16,10 @@ from archwright.evaluate.devices import derived_seed, seeded
 from archwright.evaluate.settings import Training
 from archwright.hardware.shares import load_weights
 from archwright.hardware.stems import measure_weights
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
+from archwright.shapes import merged
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
@@ -205,9 +207,10 @@ def _latency(
     cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
     with seeded(derived_seed(asked.seed, 50)):
         network = final_network(
-            dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
+            dict.fromkeys(micro.kinds, cell), merged(data.input_shape)[0], data.num_classes, channels=micro.channels,
             depth=micro.search_cells, around=micro.template, tower=False,
         )  # fmt: skip
+    merge_in_stem(network, data.input_shape)
     weights = measure_weights(network, rules.pool, data.input_shape, batch_size=64, device=asked.device)
     if path is not None:
         weights.save(path)
