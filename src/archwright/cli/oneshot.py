@@ -21,6 +21,12 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What ``--small`` sets: for trying a method on a few thousand small images, not for figures to report."""
 
+SHOWN = {
+    "test_accuracy": "test accuracy", "test_auc": "test AUC", "test_f_beta": "test F_beta", "params": "parameters",
+    "seconds_per_batch": "s/batch",
+}  # fmt: skip
+"""Figures of a retrained network that are shown, and what they are called."""
+
 
 def oneshot(
     method: Annotated[
@@ -48,6 +54,10 @@ def oneshot(
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
+    merge: Annotated[
+        str,
+        typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
+    ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
@@ -92,7 +102,7 @@ def oneshot(
         ["archwright", *sys.argv[1:]],
     )
     asked.settings()
-    loaded = load_data(data, limit=limit)
+    loaded = load_data(data, limit=limit, merge=merge)
     err = common.console(stderr=True)
     show = not quiet and not json
     folder = study or Path("runs") / f"{method.rpartition(':')[2]}-{loaded.name}"
@@ -114,13 +124,11 @@ def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
         out.print(f"[bold]{kind}[/bold]  {nodes}", markup=True)
-    rows = [
-        [name, *(common.number(result[name][m]) for m in ("test_accuracy", "params", "seconds_per_batch"))]
-        for name in ("retrain", "initial")
-        if name in result
-    ]
-    if rows:
-        out.print(common.table("Retrained", ["network", "test accuracy", "parameters", "s/batch"], rows))
+    found = {name: result[name] for name in ("retrain", "initial") if name in result}
+    for name, figures in list(found.items())[:1]:
+        shown = [m for m in SHOWN if m in figures]
+        rows = [[name, *(common.number(own[m]) for m in shown)] for name, own in found.items()]
+        out.print(common.table("Retrained", ["network", *(SHOWN[m] for m in shown)], rows))
     for kind, file in result["files"].items():
         out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
 

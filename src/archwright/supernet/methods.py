@@ -107,11 +107,6 @@ _METHODS: Mapping[str, Method] = {
         for name, around in TEMPLATES.items()
         if name != "base"
     },
-    "abl_keep_tower": Method(
-        "ICDARTS, template ablation aux, with the auxiliary tower of retraining",
-        micro={"template": TEMPLATES["abl_aux"]},
-        options={"keep_tower": True},
-    ),
     "opspace_dynamic": Method("a tournament of ICDARTS searches over 33 operations", "dynamic"),
     "combined": Method("the tournament with XDARTS cells and a measured latency penalty", "combined"),
     "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
@@ -124,6 +119,7 @@ STUDIES: Mapping[str, Method] = {
         micro={"evaluation_cells": 14},
         settings={
             "pretrain_epochs": 10, "warmup_epochs": 3, "lr": 0.8, "weight_decay": 1e-5, "arch_weight_decay": 1e-5, "crop": 0,
+            "vertical_flip": True,
         },
         options={"lr_batch": 1024},
         network={"cells": 14},

@@ -6,7 +6,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from archwright.evaluate.devices import derived_seed, seeded
 from archwright.evaluate.settings import Training
 from archwright.hardware.shares import load_weights
 from archwright.hardware.stems import measure_weights
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
+from archwright.shapes import merged
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
@@ -92,7 +94,7 @@ def run_oneshot(
     if folder is not None:
         if found.history:
             files["alphas"] = folder / "alphas.json"
-            write_json(files["alphas"], list(found.history))
+            files["alphas"].write_text(json.dumps(found.history))
         files["result"] = folder / RESULT
     result["files"] = {name: str(path) for name, path in files.items()}
     if folder is not None:
@@ -110,7 +112,7 @@ def _cells(
     )
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": cells_design(found.cells, micro, size, keep_tower=asked.run.keep_tower)},
+        {"retrain": _design(asked, found.cells, micro, size)},
         found.search.seconds,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
@@ -125,8 +127,7 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    design = cells_design(cells, micro, size, keep_tower=asked.run.keep_tower)
-    return _Searched(plain, {"retrain": design}, 0.0, None, None, {})
+    return _Searched(plain, {"retrain": _design(asked, cells, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
@@ -177,7 +178,7 @@ def _tournament(
     last = outcome.games[-1][1]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": cells_design(outcome.cells, micro, size, keep_tower=asked.run.keep_tower)},
+        {"retrain": _design(asked, outcome.cells, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
         last.figures.get("val_accuracy"),
         last.figures.get("expected_latency"),
@@ -206,13 +207,20 @@ def _latency(
     cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
     with seeded(derived_seed(asked.seed, 50)):
         network = final_network(
-            dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
+            dict.fromkeys(micro.kinds, cell), merged(data.input_shape)[0], data.num_classes, channels=micro.channels,
             depth=micro.search_cells, around=micro.template, tower=False,
         )  # fmt: skip
+    merge_in_stem(network, data.input_shape)
     weights = measure_weights(network, rules.pool, data.input_shape, batch_size=64, device=asked.device)
     if path is not None:
         weights.save(path)
     return weights.table()
+
+
+def _design(asked: OneShot, cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping[str, int]) -> Design:
+    if asked.run.keep_tower:
+        micro = replace(micro, template=replace(micro.template, tower=True))
+    return cells_design(cells, micro, size)
 
 
 def _retrained(
@@ -221,8 +229,8 @@ def _retrained(
     """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     network, figures, validation = retrain(
-        design, data, training, run=asked.run, given=asked.training, seed=asked.seed, device=asked.device,
-        checkpoint=checkpoint,
+        design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint, run=asked.run,
+        given=asked.training,
     )  # fmt: skip
     if folder is None:
         return figures, {}
@@ -253,8 +261,8 @@ def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None
                 f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    loose = {"training": training.to_json(), "device": asked.device, "command": list(asked.command)}
-    loose["given"] = list(asked.training)
+    run = {"run": asdict(asked.run), "given": sorted(asked.training)}
+    loose = run | {"training": training.to_json(), "device": asked.device, "command": list(asked.command)}
     write_json(path, {**identity, **loose, "dataset": data.description()})
 
 
