@@ -16,6 +16,7 @@ from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
 from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings
+from archwright.supernet.nasbench201 import EdgeSettings
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,23 @@ RETRAINING: Mapping[str, Any] = {
 }  # fmt: skip
 """Settings of the thesis's retraining on CIFAR-10 (Herron 2023, section 3.4.2)."""
 
+BENCHMARK_TRAINING: Mapping[str, Any] = {
+    "epochs": 200, "batch_size": 256, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True,
+    "weight_decay": 5e-4, "warmup_epochs": 0.0, "gradient_clip": 0.0, "crop": 4, "flip": True,
+}  # fmt: skip
+"""Settings of NAS-Bench-201's own trainings (Dong and Yang 2020, table 1)."""
+
 TOURNAMENT = {"tiers": 3, "largest": 8}
 """Options of a tournament beside its games'."""
 
 NETWORK = {"channels": 36, "cells": 20}
 """Size of retrained networks."""
+
+FINAL: Mapping[str, tuple[Mapping[str, int], Mapping[str, Any]]] = {
+    "darts": (NETWORK, RETRAINING),
+    "nasbench201": ({"channels": 16, "cells": 5, "stages": 3}, BENCHMARK_TRAINING),
+}
+"""Size and training of retrained networks, by the family that is searched."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +132,19 @@ class OneShot:
 
     Attributes:
         method: one of :data:`METHODS`.
-        options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``.
-        network: ``channels`` and ``cells`` of the retrained network.
-        training: differences from :data:`RETRAINING`.
+        options: of the search: fields of ``MicroSettings`` (``EdgeSettings`` for nasbench201) and ``JointSettings``, ``tiers``
+            and ``largest``.
+        network: ``channels`` and ``cells`` of the retrained network, and for nasbench201 ``stages``.
+        training: differences from :data:`RETRAINING` or :data:`BENCHMARK_TRAINING`.
         retrain: whether to retrain.
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        family: whose cells are searched, ``darts`` or ``nasbench201``.
+        sample: random cells of nasbench201 that are judged with the weights of the search; 0 for none.
+
+    Raises:
+        SettingsError: a family that has no such search, or ``sample`` for another one than nasbench201.
     """
 
     method: str
@@ -136,6 +155,14 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    family: str = "darts"
+    sample: int = 0
+
+    def __post_init__(self) -> None:
+        if self.family not in FINAL:
+            raise SettingsError(unknown("family of search inside one network", self.family, FINAL))
+        if self.sample and self.family != "nasbench201":
+            raise SettingsError("a sample is judged for nasbench201 alone; leave it out")
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
@@ -143,17 +170,11 @@ class OneShot:
         Raises:
             SettingsError: an unknown method or option, or a value out of range.
         """
-        if self.method not in METHODS:
-            raise SettingsError(unknown("method", self.method, METHODS))
-        if not isinstance(self.workers, int) or self.workers < 0:
-            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
-        method = METHODS[self.method]
+        method = self._method()
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings)]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
-        for name in self.options:
-            if name not in (*micro_names, *joint_names, *rules):
-                raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
+        self._check_options([*micro_names, *joint_names, *rules])
         read: Mapping[str, Callable[[Any], Any]] = {"operations": _operations, "latency": _latency_table}
         micro = {k: read[k](v) if k in read else v for k, v in self.options.items() if k in micro_names}
         for name in ("nodes", "channels", "search_cells", "evaluation_cells"):
@@ -161,17 +182,64 @@ class OneShot:
         joint = {k: v for k, v in self.options.items() if k in joint_names}
         return method, MicroSettings(**{**method.micro, **micro}), JointSettings(**{**method.settings, **joint})
 
+    def edges(self) -> tuple[Method, EdgeSettings, JointSettings]:
+        """The same for a search over NAS-Bench-201's cells.
+
+        Raises:
+            SettingsError: as :meth:`settings`, or a method that makes no sense there.
+        """
+        method = self._method()
+        refuse_for_edges(self.method)
+        edge_names = [f.name for f in fields(EdgeSettings)]
+        joint_names = [f.name for f in fields(JointSettings) if f.name != "penalty"]
+        self._check_options([*edge_names, *joint_names])
+        edge = {k: v for k, v in self.options.items() if k in edge_names}
+        for name in ("channels", "search_cells", "evaluation_cells", "stages"):
+            whole(name, edge.get(name, 1))
+        joint = {k: v for k, v in self.options.items() if k in joint_names}
+        return method, EdgeSettings(**{**method.micro, **edge}), JointSettings(**{**method.settings, **joint})
+
+    def _method(self) -> Method:
+        if self.method not in METHODS:
+            raise SettingsError(unknown("method", self.method, METHODS))
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
+        return METHODS[self.method]
+
+    def _check_options(self, known: list[str]) -> None:
+        for name in self.options:
+            if name not in known:
+                raise SettingsError(unknown("option", name, known))
+
     def final(self) -> tuple[dict[str, int], Training]:
         """Size and training of the retrained network.
 
         Raises:
             SettingsError: an unknown name, or a value out of range.
         """
+        size, training = FINAL[self.family]
         for name, value in self.network.items():
-            if name not in NETWORK:
-                raise SettingsError(unknown("setting of the network", name, NETWORK))
+            if name not in size:
+                raise SettingsError(unknown("setting of the network", name, size))
             whole(name, value)
-        return {**NETWORK, **self.network}, Training.from_json({**RETRAINING, **self.training})
+        return {**size, **self.network}, Training.from_json({**training, **self.training})
+
+
+def refuse_for_edges(name: str) -> None:
+    """Refuse a method that makes no sense for cells whose every edge has one of five operations.
+
+    Raises:
+        SettingsError: it is one, with what it would need.
+    """
+    method = METHODS[name]
+    needs = {
+        "cell": "a choice of predecessors", "operations": "other operations", "nodes": "other numbers of nodes",
+        "template": "the template of DARTS cells", "dynamic": "lists of operations per edge",
+        "combined": "lists of operations per edge", "skips": "cells that read two others", "types": "several cell types",
+    }  # fmt: skip
+    for part in (*method.micro, method.search):
+        if part in needs:
+            raise SettingsError(f"{name} needs {needs[part]}, which nasbench201 does not have; search darts with it")
 
 
 def whole(name: str, value: object) -> None:

@@ -6,13 +6,16 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from archwright import __version__
 from archwright.data import Data
 from archwright.errors import FamilyError, SettingsError
 from archwright.evaluate.checkpoint import network_tensors
@@ -21,6 +24,7 @@ from archwright.evaluate.inference import seconds_per_batch
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import train
+from archwright.export import export_model
 from archwright.genotypes import parse_cells
 from archwright.genotypes.networks import darts_family
 from archwright.hardware.shares import load_weights
@@ -28,28 +32,21 @@ from archwright.hardware.stems import measure_weights
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
+from archwright.supernet.edgesearch import EDGE_SEARCHES
 from archwright.supernet.hierarchical import search_hierarchically
 from archwright.supernet.joint import JointSettings
-from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.methods import METHODS, TOURNAMENT, Method, OneShot, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.nasbench201 import check_data
+from archwright.supernet.ranking import check_sample
+from archwright.supernet.searched import Searched, told
 from archwright.supernet.tournament import Tournament
 
 
-@dataclass(frozen=True)
-class _Searched:
-    """What the searches have in common."""
-
-    genotype: dict[str, Any]
-    networks: Mapping[str, Callable[[], nn.Module]]
-    seconds: float | None
-    val_accuracy: float | None
-    expected_latency: float | None
-    more: dict[str, Any]
-
-
 def run_oneshot(
-    asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None
-) -> dict[str, Any]:
+    asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None,
+    judge: Callable[[Mapping[str, Any]], Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Search, and retrain what was found; JSON-able.
 
     Args:
@@ -57,48 +54,69 @@ def run_oneshot(
         data: images.
         folder: keeps all; the same call goes on from it.
         say: called with a line on each step.
+        judge: called with the result of the search; what it gives is the result's ``ranking``.
 
     Raises:
         SettingsError: settings that make no sense, other ones than the folder's, or a search that broke.
     """
     say = say or (lambda _: None)
-    method, micro, settings = asked.settings()
+    method, settings, search = _prepared(asked, data)
     size, training = asked.final()
-    check_images(data)
     training.augmentation(data.input_shape)
     if folder is not None:
         _claim(folder, asked, data)
-    found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
+    found = search(size, folder, say)
     result: dict[str, Any] = {
         "method": asked.method,
         "genotype": found.genotype,
-        **_architecture(found.genotype),
+        **_architecture(found),
         "search": {
             "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
             "peak_memory_mb": _peak_memory(), **found.more,
         },
         "expected_latency": found.expected_latency,
     }  # fmt: skip
+    if judge is not None:
+        result["ranking"] = judge(result)
     files: dict[str, Path] = {}
     if asked.retrain:
         for name, make in found.networks.items():
             say(f"retraining, {training.epochs} epochs ({name})")
-            result[name] = _retrained(asked, data, make, training, folder, name, files)
+            network, result[name] = _retrained(asked, data, make, training, folder, name, files)
+            if folder is not None and found.family is not None:
+                files |= _exported(asked, data, network, found, result[name], folder)
     if folder is not None:
         files["result"] = folder / "result.json"
         files["result"].write_text(json.dumps(result, indent=1))
     return {**result, "files": {name: str(path) for name, path in files.items()}}
 
 
+def _prepared(asked: OneShot, data: Data) -> tuple[Method, JointSettings, Callable[..., Searched]]:
+    """The method, its settings and ``(size, folder, say) -> what was found``.
+
+    Raises:
+        SettingsError: settings that make no sense, or data that cannot be searched.
+    """
+    if asked.family == "nasbench201":
+        method, edge, settings = asked.edges()
+        check_data(data, edge)
+        if asked.sample:
+            check_sample(asked.sample)
+        return method, settings, partial(EDGE_SEARCHES[method.search], asked, data, edge, settings)
+    method, micro, settings = asked.settings()
+    check_images(data)
+    return method, settings, partial(_SEARCHES[method.search], asked, data, micro, settings)
+
+
 def _cells(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     file = None if folder is None else folder / "search.safetensors"
     found = search_cells(
-        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=_told(say, "search")
+        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search")
     )
-    return _Searched(
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
         {"retrain": _final(found.cells, data, micro, size)},
         found.search.seconds,
@@ -111,26 +129,26 @@ def _cells(
 def _random(
     asked: OneShot, data: Data, micro: MicroSettings, _settings: JointSettings, size: Mapping[str, int],
     _folder: Path | None, _say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
+    return Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     version: Any = METHODS[asked.method].search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
-        on_epoch=_told(say, "cells, then template"),
+        on_epoch=told(say, "cells, then template"),
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
     shape, classes, channels = data.input_shape[0], data.num_classes, size["channels"]
-    return _Searched(
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
         {
             "retrain": lambda: found.network(shape, classes, channels),
@@ -146,7 +164,7 @@ def _template(
 def _tournament(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
     for name, value in options.items():
         whole(name, value)
@@ -162,7 +180,7 @@ def _tournament(
     report = dynamic_report(outcome, size["cells"])
     latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
     last = outcome.games[-1][1]
-    return _Searched(
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
         {"retrain": _final(outcome.cells, data, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
@@ -219,8 +237,8 @@ def _final(
 def _retrained(
     asked: OneShot, data: Data, make: Callable[[], nn.Module], training: Training, folder: Path | None, name: str,
     files: dict[str, Path],
-) -> dict[str, Any]:  # fmt: skip
-    """Train from scratch; the test split is read once, after the last epoch."""
+) -> tuple[nn.Module, dict[str, Any]]:  # fmt: skip
+    """Train from scratch; the test split is read once, after the last epoch. The network, and what is said of it."""
     device = resolve_device(asked.device)
     with seeded(derived_seed(asked.seed, 60)):
         network = make().to(device)
@@ -235,17 +253,37 @@ def _retrained(
         tensors = {n: t.detach().cpu().contiguous() for n, t in network_tensors(network).items()}
         save_file(tensors, files[f"{name}_network"])
     metrics = evaluate_split(network, data, data.test, device=device).metrics
-    return {
+    return network, {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
         "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
 
 
+def _exported(
+    asked: OneShot, data: Data, network: nn.Module, found: Searched, retrained: Mapping[str, Any], folder: Path
+) -> dict[str, Path]:
+    """The trained network of an architecture of a family, exported like a study's."""
+    assert found.family is not None
+    assert found.architecture is not None
+    settings = {
+        "goal": {"objectives": [["accuracy", "maximize"]]}, "searcher": {"name": asked.method}, "seed": asked.seed,
+        "versions": {"archwright": __version__, "torch": torch.__version__},
+    }  # fmt: skip
+    metrics = {
+        "validation": dict(evaluate_split(network, data, data.validation, device=resolve_device(asked.device)).metrics),
+        "test": dict(retrained["test"]),
+    }
+    return export_model(
+        network, folder / "model", family=found.family, architecture=found.architecture, data=data, metrics=metrics,
+        settings=settings,
+    )  # fmt: skip
+
+
 def _claim(folder: Path, asked: OneShot, data: Data) -> None:
     """Refuse a folder of another run."""
     identity = {
-        "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
+        "family": asked.family, "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
@@ -258,20 +296,22 @@ def _claim(folder: Path, asked: OneShot, data: Data) -> None:
         there = json.loads(path.read_text())
     except ValueError as error:
         raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
-    differing = [name for name in identity if there.get(name) != identity[name]]
+    differing = [name for name in identity if {"family": "darts", **there}.get(name) != identity[name]]
     if differing:
         raise SettingsError(
             f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
         )
 
 
-def _architecture(genotype: Mapping[str, Any]) -> Mapping[str, dict[str, Any] | None]:
-    """The architecture of the family ``darts`` and the family's options, where it has these cells."""
+def _architecture(found: Searched) -> Mapping[str, dict[str, Any] | None]:
+    """The architecture of its family and the family's options; for other searches those of ``darts``, where it has the cells."""
+    if found.family is not None and found.architecture is not None:
+        return {"architecture": dict(found.architecture), "family_options": dict(found.family.options)}
     nothing = {"architecture": None, "family_options": None}
-    if "template" in genotype:
+    if "template" in found.genotype:
         return nothing
     try:
-        family, architecture = darts_family(parse_cells(genotype))
+        family, architecture = darts_family(parse_cells(found.genotype))
     except FamilyError:
         return nothing
     names = ("nodes", "operations", "rule", "none")
@@ -280,15 +320,6 @@ def _architecture(genotype: Mapping[str, Any]) -> Mapping[str, dict[str, Any] | 
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:
     return [[[name, i] for name, i in node] for node in nodes]
-
-
-def _told(say: Callable[[str], object], what: str) -> Callable[[int, Mapping[str, float]], bool]:
-    def on_epoch(epoch: int, point: Mapping[str, float]) -> bool:
-        accuracy = f", validation accuracy {point['val_accuracy']:.3f}" if "val_accuracy" in point else ""
-        say(f"{what}: epoch {epoch}, loss {point['student_loss']:.3f}{accuracy}")
-        return True
-
-    return on_epoch
 
 
 def _peak_memory() -> float:
