@@ -64,7 +64,7 @@ def run_oneshot(
     size, training = asked.final()
     training.augmentation(data.input_shape)
     if folder is not None:
-        _claim(folder, asked, data)
+        claim(folder, asked, data)
     found = search(size, folder, say)
     result: dict[str, Any] = {
         "method": asked.method,
@@ -280,8 +280,12 @@ def _exported(
     )  # fmt: skip
 
 
-def _claim(folder: Path, asked: OneShot, data: Data) -> None:
-    """Refuse a folder of another run."""
+def claim(folder: Path, asked: OneShot, data: Data) -> None:
+    """Make a folder this run's, or refuse one of another run.
+
+    Raises:
+        SettingsError: it holds other settings, or cannot be read.
+    """
     identity = {
         "family": asked.family, "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
