@@ -15,7 +15,7 @@ from archwright.errors import SettingsError, TableError
 from archwright.families import get_family
 from archwright.families.nasbench201 import CELL, EDGES, OPERATIONS, from_string, to_string
 from archwright.space import Choice, Space
-from archwright.supernet.joint import JointSettings, joint_search
+from archwright.supernet.joint import joint_search
 from archwright.supernet.methods import METHODS, OneShot
 from archwright.supernet.nasbench201 import (
     EdgeSettings,
@@ -26,6 +26,7 @@ from archwright.supernet.nasbench201 import (
     search_edges,
 )
 from archwright.supernet.ranking import implied_scores, one_shot_accuracies, ranking
+from archwright.supernet.settings import JointSettings
 from archwright.tables.known import find_table
 from archwright.tables.table import Column, Table
 

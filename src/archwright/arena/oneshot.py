@@ -26,6 +26,7 @@ RUNS = 4
 METHODS = ("darts1", "icdarts", "cdarts", "random_v4")
 SEARCH: Mapping[str, Any] = {
     "channels": 4, "search_cells": 1, "evaluation_cells": 1, "stages": 2, "epochs": 20, "batch_size": 32, "arch_lr": 0.01,
+    "crop": 0, "flip": False,
 }  # fmt: skip
 """Options of every search: minutes on a processor in place of days."""
 OWN: Mapping[str, Any] = {
@@ -107,8 +108,8 @@ def reproduce_oneshot(
 
 def _options(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Those of the comparison, and those of the searches."""
-    from archwright.supernet.joint import JointSettings
     from archwright.supernet.nasbench201 import EdgeSettings
+    from archwright.supernet.settings import JointSettings
 
     known = [*OWN, *(f.name for settings in (EdgeSettings, JointSettings) for f in fields(settings))]
     for name in given:

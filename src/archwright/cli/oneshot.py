@@ -11,7 +11,15 @@ import typer
 from archwright.cli import common
 from archwright.errors import SettingsError
 
-_BRIEF = {"channels": 4, "epochs": 5, "pretrain_epochs": 1, "batch_size": 32, "arch_lr": 0.003}
+_BRIEF = {
+    "channels": 4,
+    "epochs": 5,
+    "pretrain_epochs": 1,
+    "batch_size": 32,
+    "arch_lr": 0.003,
+    "crop": 0,
+    "flip": False,
+}
 _TRAINING = {"epochs": 15, "batch_size": 32, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0}
 SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "darts": {
@@ -29,7 +37,9 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def oneshot(
-    method: Annotated[str, typer.Argument(help="icdarts, cdarts, hier_v1, ...; see archwright list methods.")],
+    method: Annotated[
+        str, typer.Argument(help="icdarts, cdarts, hier_v1, ..., see archwright list methods; or my_method.py:name.")
+    ],
     family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts or nasbench201.")],
     data: Annotated[str, typer.Option(help="digits, a file, a folder, or module:function; see archwright list data.")],
     epochs: Annotated[
@@ -53,6 +63,12 @@ def oneshot(
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
+    runs: Annotated[
+        int,
+        typer.Option(
+            help="Independent searches, each retrained, with this seed and those that follow: mean and spread."
+        ),
+    ] = 1,
     workers: Annotated[int, typer.Option(help="Processes for the games of a tournament; 0 plays them here.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     study: Annotated[
@@ -89,6 +105,7 @@ def oneshot(
     """Search cells inside one network (ICDARTS and its variants), then retrain and test what was found."""
     from archwright.data import load_data
     from archwright.supernet.methods import OneShot
+    from archwright.supernet.repeated import run_repeatedly
     from archwright.supernet.running import run_oneshot
 
     given = {"epochs": epochs} if epochs is not None else {}
@@ -110,13 +127,20 @@ def oneshot(
     loaded = load_data(data, limit=limit)
     err = common.console(stderr=True)
     show = not quiet and not json
-    folder = study or Path("runs") / "-".join([method, *([family] if family != "darts" else []), loaded.name])
+    name = [method.rpartition(":")[2], *([family] if family != "darts" else []), loaded.name]
+    folder = study or Path("runs") / "-".join(name)
     say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
-    result = run_oneshot(asked, loaded, folder, say, judge)
+    if runs == 1:
+        result = run_oneshot(asked, loaded, folder, say, judge)
+    else:
+        result = run_repeatedly(asked, loaded, runs, folder, say, judge)
     if json:
         common.print_json(result)
         return
-    _summarise(result)
+    if runs == 1:
+        _summarise(result)
+    else:
+        _summarise_runs(result)
 
 
 def _judge(
@@ -178,3 +202,13 @@ def _show_ranking(ranking: Mapping[str, Any]) -> None:
     ]
     if rows:
         out.print(common.table("Agreement with the table", ["order", "cells", "Spearman", "Kendall"], rows))
+
+
+def _summarise_runs(result: dict[str, Any]) -> None:
+    out = common.console()
+    rows = [
+        [name, str(found["n"]), *(common.number(found[m]) if found[m] is not None else "-" for m in ("mean", "std", "min", "max"))]
+        for name, found in result["summary"].items()
+    ]  # fmt: skip
+    out.print(common.table(f"{len(result['runs'])} runs", ["number", "runs", "mean", "std", "min", "max"], rows))
+    out.print(f"[dim]{result['files']['runs']}[/dim]", soft_wrap=True)

@@ -11,11 +11,11 @@ from archwright.evaluate.devices import derived_seed
 from archwright.families import get_family
 from archwright.families.nasbench201 import to_string
 from archwright.space import Architecture
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.methods import OneShot
 from archwright.supernet.nasbench201 import EdgeSettings, random_edges, search_edges
 from archwright.supernet.ranking import one_shot_accuracies
 from archwright.supernet.searched import Searched, told
+from archwright.supernet.settings import JointSettings
 
 
 def edges(
@@ -35,7 +35,7 @@ def edges(
         scores = one_shot_accuracies(found.student, data, asked.sample, seed=derived_seed(asked.seed, 70))
         more["one_shot"] = [list(pair) for pair in scores]
     seconds, accuracy = found.search.seconds, found.search.curve[-1]["val_accuracy"]
-    return _found(found.architecture, data, size, seconds, accuracy, more)
+    return _found(found.architecture, data, size, seconds, accuracy, more, found.search.history)
 
 
 def random(
@@ -48,13 +48,13 @@ def random(
 
 def _found(
     architecture: Architecture, data: Data, size: Mapping[str, int], seconds: float, accuracy: float | None,
-    more: dict[str, Any],
+    more: dict[str, Any], history: tuple[dict[str, Any], ...] = (),
 ) -> Searched:  # fmt: skip
     family = get_family("nasbench201", **size)
     return Searched(
         {"cell": to_string(architecture)},
         {"retrain": lambda: family.build(architecture, data.input_shape, data.num_classes)},
-        seconds, accuracy, None, more, family, architecture,
+        seconds, accuracy, None, more, history, family, architecture,
     )  # fmt: skip
 
 

@@ -28,8 +28,9 @@ from archwright.layers.skeletons import Reduction, edge_operation, staged
 from archwright.space import Architecture
 from archwright.space.architecture import Value
 from archwright.supernet.discretisation import ZEROS, ZeroConfiguration
-from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.micro import check_images, shared_heads
+from archwright.supernet.settings import JointSettings
 
 OWN_ZEROS = "space"
 CONFIGURATIONS: Mapping[str, ZeroConfiguration] = {

@@ -34,18 +34,21 @@ from archwright.layers.operations import MASTER
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.edgesearch import EDGE_SEARCHES
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.joint import JointSettings
-from archwright.supernet.methods import METHODS, TOURNAMENT, Method, OneShot, whole
+from archwright.supernet.methods import TOURNAMENT, Method, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.nasbench201 import check_data
 from archwright.supernet.ranking import check_sample
 from archwright.supernet.searched import Searched, told
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
+
+Judge = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the result of a search to what a table says of it."""
 
 
 def run_oneshot(
     asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None,
-    judge: Callable[[Mapping[str, Any]], Any] | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Search, and retrain what was found; JSON-able.
 
@@ -63,6 +66,7 @@ def run_oneshot(
     method, settings, search = _prepared(asked, data)
     size, training = asked.final()
     training.augmentation(data.input_shape)
+    asked.run.examples(data, training)
     if folder is not None:
         claim(folder, asked, data)
     found = search(size, folder, say)
@@ -86,6 +90,9 @@ def run_oneshot(
             if folder is not None and found.family is not None:
                 files |= _exported(asked, data, network, found, result[name], folder)
     if folder is not None:
+        if found.history:
+            files["alphas"] = folder / "alphas.json"
+            files["alphas"].write_text(json.dumps(found.history))
         files["result"] = folder / "result.json"
         files["result"].write_text(json.dumps(result, indent=1))
     return {**result, "files": {name: str(path) for name, path in files.items()}}
@@ -118,11 +125,12 @@ def _cells(
     )
     return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": _final(found.cells, data, micro, size)},
+        {"retrain": _final(asked, found.cells, data, micro, size)},
         found.search.seconds,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
+        found.search.history,
     )
 
 
@@ -132,14 +140,14 @@ def _random(
 ) -> Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
+    return Searched(plain, {"retrain": _final(asked, cells, data, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
-    version: Any = METHODS[asked.method].search
+    version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
@@ -158,6 +166,7 @@ def _template(
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
+        (*found.micro.search.history, *found.macro.history),
     )
 
 
@@ -166,11 +175,13 @@ def _tournament(
     folder: Path | None, say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
-    for name, value in options.items():
-        whole(name, value)
+    for name in ("tiers", "largest"):
+        whole(name, options[name])
     pool = micro.operations if "operations" in asked.options else MASTER
-    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
-    if METHODS[asked.method].search == "combined":
+    rules = Tournament(
+        options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
+    )  # fmt: skip
+    if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     outcome = dynamic_search(
@@ -182,7 +193,7 @@ def _tournament(
     last = outcome.games[-1][1]
     return Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": _final(outcome.cells, data, micro, size)},
+        {"retrain": _final(asked, outcome.cells, data, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
         last.figures.get("val_accuracy"),
         last.figures.get("expected_latency"),
@@ -221,7 +232,7 @@ def _latency(
 
 
 def _final(
-    cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
+    asked: OneShot, cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
 ) -> Callable[[], nn.Module]:
     return lambda: final_network(
         cells,
@@ -229,7 +240,7 @@ def _final(
         data.num_classes,
         channels=size["channels"],
         depth=size["cells"],
-        around=micro.template,
+        around=replace(micro.template, tower=micro.template.tower or asked.run.keep_tower),
         none=micro.zero.retraining,
     )
 
@@ -242,10 +253,13 @@ def _retrained(
     device = resolve_device(asked.device)
     with seeded(derived_seed(asked.seed, 60)):
         network = make().to(device)
+    params = sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower."))
+    training = asked.run.sized(training, params, set(asked.training))
     latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=device)
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     seed = derived_seed(asked.seed, 61)
-    trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
+    examples = asked.run.examples(data, training)
+    trained = train(network, examples, training, seed=seed, device=device, checkpoint=checkpoint)
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     if folder is not None:
@@ -255,7 +269,7 @@ def _retrained(
     metrics = evaluate_split(network, data, data.test, device=device).metrics
     return network, {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
-        "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
+        "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
 
@@ -270,10 +284,12 @@ def _exported(
         "goal": {"objectives": [["accuracy", "maximize"]]}, "searcher": {"name": asked.method}, "seed": asked.seed,
         "versions": {"archwright": __version__, "torch": torch.__version__},
     }  # fmt: skip
-    metrics = {
-        "validation": dict(evaluate_split(network, data, data.validation, device=resolve_device(asked.device)).metrics),
-        "test": dict(retrained["test"]),
-    }
+    test = dict(retrained["test"])
+    validation: dict[str, float | None] = dict.fromkeys(test)
+    if asked.run.retrain_on == "train":
+        device = resolve_device(asked.device)
+        validation |= evaluate_split(network, data, data.validation, device=device).metrics
+    metrics = {"validation": validation, "test": test}
     return export_model(
         network, folder / "model", family=found.family, architecture=found.architecture, data=data, metrics=metrics,
         settings=settings,

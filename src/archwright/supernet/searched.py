@@ -25,6 +25,7 @@ class Searched:
         val_accuracy: of its evaluation network in the end.
         expected_latency: of the search network.
         more: what else the result says of the search.
+        history: the architecture parameters after every epoch.
         family, architecture: that the cells stand for, where the search knows them.
     """
 
@@ -34,6 +35,7 @@ class Searched:
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
     family: Family | None = None
     architecture: Architecture | None = None
 
