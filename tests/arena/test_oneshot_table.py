@@ -18,8 +18,8 @@ def test_searches_are_looked_up_and_kept(tmp_path) -> None:
     assert done[-1] == ("random_v4, seed 1", 4, 4)
     runs = found["runs"]
     assert [(r["method"], r["seed"]) for r in runs] == [
-        ("darts1", 0), ("random_v4", 0), ("darts1", 1), ("random_v4", 1),
-    ]  # fmt: skip
+        (method, seed) for seed in (0, 1) for method in ("darts1", "darts1, V0", "random_v4")
+    ]
     table = find_table("nasbench201-digits")
     worth = table.column("digits", "test_accuracy").at()
     cells = {to_string(a): row for row, a in enumerate(table.architectures)}
@@ -38,6 +38,14 @@ def test_searches_are_looked_up_and_kept(tmp_path) -> None:
     assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
     with pytest.raises(SettingsError, match=r"other settings \(options\)"):
         reproduce_oneshot(runs=1, only=["darts1"], options={**TINY, "channels": 8}, out=tmp_path)
+
+
+def test_without_none_is_what_the_same_search_under_v0_finds(tmp_path) -> None:
+    found = reproduce_oneshot(runs=1, only=["darts1"], options={**TINY, "arch_lr": 0.5}, out=tmp_path)
+    under_v0 = reproduce_oneshot(runs=1, only=["darts1"], options={**TINY, "arch_lr": 0.5, "zeros": "V0"})
+    cells = {run["method"]: run["cell"] for run in found["runs"]}
+    assert cells["darts1, V0"] == under_v0["runs"][0]["cell"]
+    assert "none" not in cells["darts1, V0"]
 
 
 @pytest.mark.parametrize(
