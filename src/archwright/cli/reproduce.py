@@ -18,7 +18,7 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
-            "Of proxies: hybrid-tables or hybrid-grid."
+            "Of proxies: hybrid-tables or hybrid-grid. Of search inside one network: oneshot-nasbench201 (minutes per run)."
         ),
     ],
     data_dir: common.DataDir = None,
@@ -32,7 +32,8 @@ def reproduce(
         list[str],
         typer.Option(
             metavar="NAME=VALUE",
-            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60.",
+            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60. Of "
+            "oneshot-nasbench201: data, table, dataset, signal, sample, or an option of the search, such as epochs=50.",
         ),
     ] = [],  # noqa: B006
     budget: Annotated[
@@ -45,26 +46,39 @@ def reproduce(
     ] = None,
     only: Annotated[
         list[str],
-        typer.Option(metavar="TEXT", help="Of ensembles: only lines whose searcher has this text in it; repeat it."),
+        typer.Option(
+            metavar="TEXT", help="Of ensembles and searches: only lines whose searcher has this text in it; repeat it."
+        ),
     ] = [],  # noqa: B006
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Of hybrid-grid: folder for its figure. Of ensembles: folder that keeps finished runs and pretrained "
-            "ensembles; the same command goes on from there.",
+            help="Of hybrid-grid: folder for its figure. Of ensembles and oneshot-nasbench201: folder that keeps finished runs; "
+            "the same command goes on from there.",
             show_default=False,
         ),
     ] = None,
     json: common.Json = False,
 ) -> None:
     """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
-    from archwright.arena import ensemble
+    from archwright.arena import ensemble, oneshot
     from archwright.arena import published as searchers
     from archwright.proxies import published as proxies
 
-    if (option or only or budget is not None) and name not in ensemble.LINES:
-        raise SettingsError(f"--option, --budget and --only are for {', '.join(ensemble.LINES)}")
-    if name in ensemble.LINES:
+    known = (*ensemble.LINES, oneshot.NAME)
+    if (option or only or budget is not None) and name not in known:
+        raise SettingsError(f"--option, --budget and --only are for {', '.join(known)}")
+    if budget is not None and name == oneshot.NAME:
+        raise SettingsError(f"{name} has no --budget; --option epochs=N sets the length of its searches")
+    if name == oneshot.NAME:
+        if workers != 1:
+            raise SettingsError(f"{name} runs in one process; leave out --workers, or share the methods with --only")
+        with common.counting(0, "searches", quiet=json) as advance:
+            found = oneshot.reproduce_oneshot(
+                data_dir=data_dir, runs=runs, seed=seed, options=common.pairs(option, "--option"), only=only, out=out,
+                on_done=advance,
+            )  # fmt: skip
+    elif name in ensemble.LINES:
         with common.counting(0, "runs", quiet=json) as advance:
             found = ensemble.reproduce_ensemble(
                 name, data_dir=data_dir, runs=runs, seed=seed, workers=workers, budget=budget, only=only, out=out,
@@ -88,7 +102,9 @@ def reproduce(
             found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
         raise SettingsError(
-            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES))
+            unknown(
+                "publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES, oneshot.NAME)
+            )
         )
     if json:
         common.print_json(found)
