@@ -20,8 +20,8 @@ from archwright.supernet.hierarchical import (
     skip_parameters,
     type_parameters,
 )
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.settings import JointSettings
 
 NODES = [[("sep_conv_3x3", 0), ("skip_connect", 1)], [("max_pool_3x3", 2), ("dil_conv_3x3", 0)]]
 PLAIN = [[("avg_pool_3x3", 0), ("skip_connect", 1)], [("skip_connect", 2), ("relu", 0)]]

@@ -12,8 +12,9 @@ from archwright.evaluate.settings import Training
 from archwright.evaluate.training import train
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES, Copies, stem, template
-from archwright.supernet.joint import JointSettings, _Search, joint_search
+from archwright.supernet.joint import _Search, joint_search
 from archwright.supernet.micro import MicroSettings, final_network, micro_duo, search_cells
+from archwright.supernet.settings import JointSettings
 
 SMALL = MicroSettings(channels=4, search_cells=3, evaluation_cells=4, nodes=2)
 QUICK = JointSettings(epochs=1, pretrain_epochs=1, batch_size=16, arch_lr=3e-2)

@@ -115,15 +115,19 @@ DISCRETISATIONS: Mapping[str, Discretisation] = {
 }
 
 
-def discretisation(name: str) -> Discretisation:
-    """A discretisation by name.
+def discretisation(name: str, relaxed_by: str = "softmax") -> Discretisation:
+    """A discretisation by name, ranking edges by what the relaxation compares.
+
+    Under independent gates DARTS's cells rank edges by their largest gate, that is by alpha itself.
 
     Raises:
         SettingsError: none has this name.
     """
     if name not in DISCRETISATIONS:
         raise SettingsError(unknown("discretisation", name, DISCRETISATIONS))
-    return DISCRETISATIONS[name]
+    return (
+        partial(distinct, edge_score="alpha") if (name, relaxed_by) == ("darts", "sigmoid") else DISCRETISATIONS[name]
+    )
 
 
 def _finite(alpha: Tensor) -> Tensor:

@@ -22,8 +22,9 @@ from archwright.layers.blocks import FactorizedReduce, GlobalPoolHead, ReLUConvB
 from archwright.layers.cells import Cell, Nodes, Tower, sum_of
 from archwright.layers.operations import without_affine
 from archwright.space.cells import reductions
-from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
+from archwright.supernet.settings import JointSettings
 
 VERSIONS = ("skips", "types")
 TYPES = 4
@@ -237,8 +238,9 @@ def initial_choice(version: str, depth: int) -> tuple[int, ...]:
 
 
 def macro_settings(version: str, settings: JointSettings) -> JointSettings:
-    """Settings of the macro search: gamma's learning rate 3e-3, and two warm-up epochs in version 2 (Herron 2023, chapter 6)."""
-    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1)
+    """Settings of the macro search: gamma's learning rate 3e-3, two warm-up epochs in version 2, and no
+    penalty (Herron 2023, chapter 6)."""
+    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1, penalty=0.0)
 
 
 def search_template(

@@ -31,9 +31,10 @@ from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, ope
 from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
-from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Lists
 
 CellRule = Literal["darts", "idarts", "xdarts"]
@@ -50,7 +51,8 @@ class MicroSettings:
     Attributes:
         operations: the candidates of every edge, where ``lists`` does not say otherwise.
         lists: candidates per cell type and edge.
-        cell: how alpha becomes weights and cells.
+        cell: how alpha becomes cells.
+        relaxation: how alpha becomes weights; the one that goes with ``cell`` without.
         nodes: of a cell.
         types: with 0 a normal and a reduction cell; else so many normal cells that take turns, position ``m`` being of type
             ``m mod types``, and reduce in the usual places by stride.
@@ -67,6 +69,7 @@ class MicroSettings:
     operations: tuple[str, ...] = OPERATION_SETS["darts"]
     lists: Lists | None = None
     cell: CellRule = "darts"
+    relaxation: str = ""
     nodes: int = 4
     types: int = 0
     channels: int = 16
@@ -79,6 +82,7 @@ class MicroSettings:
     def __post_init__(self) -> None:
         if self.cell not in RELAXED_BY:
             raise SettingsError(unknown("cell rule", self.cell, RELAXED_BY))
+        relaxation(self.relaxed_by)
         if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
             raise SettingsError("a cell search needs at least one node and channel, and three cells in each network")
         if self.types < 0 or (self.types and self.template.reduction != "cell"):
@@ -90,6 +94,11 @@ class MicroSettings:
         for name in self.columns:
             if name not in OPERATIONS and name != NONE:
                 raise SettingsError(unknown("operation", name, OPERATIONS))
+
+    @property
+    def relaxed_by(self) -> str:
+        """The relaxation's name."""
+        return self.relaxation or RELAXED_BY[self.cell]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -207,6 +216,8 @@ def search_cells(
         SettingsError: data that is no image, a penalty whose table lacks an operation, or what the joint search raises.
     """
     check_images(data)
+    if micro.relaxed_by == "gumbel" and any(step.unrolled for step in settings.joint_steps):
+        raise SettingsError("second order compares losses under the same weights, and gumbel draws new ones each time")
     duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
     if settings.penalty:
         penalty()
@@ -252,7 +263,7 @@ def micro_duo(
             )
         ]
         heads = shared_heads(networks[0].reduced_channels if micro.template.heads else [], num_classes)
-    relaxed, discrete = relaxation(RELAXED_BY[micro.cell]), discretisation(micro.cell)
+    relaxed, discrete = relaxation(micro.relaxed_by), discretisation(micro.cell, micro.relaxed_by)
 
     def masked(kind: str) -> Tensor:
         own = alpha[kind]

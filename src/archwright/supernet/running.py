@@ -29,9 +29,9 @@ from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.joint import JointSettings
-from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
 
 
@@ -45,6 +45,7 @@ class _Searched:
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
 
 
 def run_oneshot(
@@ -66,6 +67,7 @@ def run_oneshot(
     size, training = asked.final()
     check_images(data)
     training.augmentation(data.input_shape)
+    asked.run.examples(data, training)
     if folder is not None:
         _claim(folder, asked, data)
     found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
@@ -85,6 +87,9 @@ def run_oneshot(
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name] = _retrained(asked, data, make, training, folder, name, files)
     if folder is not None:
+        if found.history:
+            files["alphas"] = folder / "alphas.json"
+            files["alphas"].write_text(json.dumps(found.history))
         files["result"] = folder / "result.json"
         files["result"].write_text(json.dumps(result, indent=1))
     return {**result, "files": {name: str(path) for name, path in files.items()}}
@@ -100,11 +105,12 @@ def _cells(
     )
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": _final(found.cells, data, micro, size)},
+        {"retrain": _final(asked, found.cells, data, micro, size)},
         found.search.seconds,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
+        found.search.history,
     )
 
 
@@ -114,14 +120,14 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
+    return _Searched(plain, {"retrain": _final(asked, cells, data, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
-    version: Any = METHODS[asked.method].search
+    version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
@@ -140,6 +146,7 @@ def _template(
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
+        (*found.micro.search.history, *found.macro.history),
     )
 
 
@@ -148,11 +155,13 @@ def _tournament(
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
-    for name, value in options.items():
-        whole(name, value)
+    for name in ("tiers", "largest"):
+        whole(name, options[name])
     pool = micro.operations if "operations" in asked.options else MASTER
-    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
-    if METHODS[asked.method].search == "combined":
+    rules = Tournament(
+        options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
+    )  # fmt: skip
+    if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     outcome = dynamic_search(
@@ -164,7 +173,7 @@ def _tournament(
     last = outcome.games[-1][1]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": _final(outcome.cells, data, micro, size)},
+        {"retrain": _final(asked, outcome.cells, data, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
         last.figures.get("val_accuracy"),
         last.figures.get("expected_latency"),
@@ -203,7 +212,7 @@ def _latency(
 
 
 def _final(
-    cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
+    asked: OneShot, cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
 ) -> Callable[[], nn.Module]:
     return lambda: final_network(
         cells,
@@ -211,7 +220,7 @@ def _final(
         data.num_classes,
         channels=size["channels"],
         depth=size["cells"],
-        around=micro.template,
+        around=replace(micro.template, tower=micro.template.tower or asked.run.keep_tower),
         none=micro.zero.retraining,
     )
 
@@ -224,10 +233,13 @@ def _retrained(
     device = resolve_device(asked.device)
     with seeded(derived_seed(asked.seed, 60)):
         network = make().to(device)
+    params = sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower."))
+    training = asked.run.sized(training, params, set(asked.training))
     latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=device)
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     seed = derived_seed(asked.seed, 61)
-    trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
+    examples = asked.run.examples(data, training)
+    trained = train(network, examples, training, seed=seed, device=device, checkpoint=checkpoint)
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     if folder is not None:
@@ -237,7 +249,7 @@ def _retrained(
     metrics = evaluate_split(network, data, data.test, device=device).metrics
     return {
         "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
-        "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
+        "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
 
