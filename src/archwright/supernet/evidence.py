@@ -40,7 +40,7 @@ class Scale:
         final_cells, final_channels, final_epochs: of the retrained network, in batches of the same size.
     """
 
-    images: int = 512
+    images: int = 384
     shrink: int = 2
     nodes: int = 2
     cells: int = 3
@@ -83,8 +83,7 @@ LINES = (
     Line("CDARTS", "cdarts"),
     Line("ICDARTS", "icdarts"),
     Line("XDARTS cells", "cell_xdarts"),
-    Line("XDARTS cells, delta 0.05", "xdarts_lat_0.05"),
-    Line("XDARTS cells, delta 1", "cell_xdarts", (("penalty", 1.0),)),
+    Line("XDARTS cells, penalty", "cell_xdarts", (("penalty", 1.0),)),
     Line("CDARTS, V4", "cdarts_v4"),
     Line("ICDARTS, V4", "icdarts_v4"),
 )
@@ -178,7 +177,7 @@ def asked(run: Run, scale: Scale) -> OneShot:
     search = {
         "nodes": scale.nodes, "channels": scale.channels, "search_cells": scale.cells, "evaluation_cells": scale.cells,
         "epochs": scale.epochs, "pretrain_epochs": scale.pretrain_epochs, "batch_size": scale.batch_size,
-        "arch_lr": scale.arch_lr,
+        "arch_lr": scale.arch_lr, "crop": 0, "flip": False,
     }  # fmt: skip
     training = {
         "epochs": scale.final_epochs, "batch_size": scale.batch_size, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0,

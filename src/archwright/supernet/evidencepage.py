@@ -108,12 +108,11 @@ def planned_tests(values: Values) -> list[dict[str, Any]]:
         ),
         *_corrected(
             "Does the penalty lower the latency?",
-            [t for delta in ("0.05", "1")
-             for t in _levels(values, f"XDARTS cells, delta {delta}", "XDARTS cells", (WEIGHT, "retrain.seconds_per_batch"))],
+            _levels(values, "XDARTS cells, penalty", "XDARTS cells", (WEIGHT, "retrain.seconds_per_batch")),
         ),
         *_corrected(
             "What does the penalty do to the accuracy?",
-            [t for delta in ("0.05", "1") for t in _levels(values, f"XDARTS cells, delta {delta}", "XDARTS cells", (ACCURACY,))],
+            _levels(values, "XDARTS cells, penalty", "XDARTS cells", (ACCURACY,)),
         ),
         *_corrected(
             "Does V4 collapse?", [t for label in ("CDARTS", "ICDARTS") for t in _levels(values, f"{label}, V4", label, (ACCURACY,))]
