@@ -29,16 +29,16 @@ def data(tmp_path_factory):
 
 def test_runs_are_kept_and_summed_up(archwright, data):
     words = ("reproduce", "oneshot-real-data", "--data-dir", data, "--out", "kept", "--runs", 1, *TINY)
-    done = archwright(*words, "--only", "random", "--only", "ICDARTS, V4", "--json")
+    done = archwright(*words, "--only", "random", "--only", "CDARTS, V4", "--json")
     assert done.code == 0, done.err
     assert {(r["dataset"], r["method"]) for r in done.json["rows"]} == {
-        (d, m) for d in ("cifar10", "pneumoniamnist") for m in ("random cells", "ICDARTS, V4")
+        (d, m) for d in ("cifar10", "pneumoniamnist") for m in ("random cells", "CDARTS, V4")
     }
     assert json.loads(Path("kept/summary.json").read_text())["rows"] == done.json["rows"]
     before = {path: path.stat().st_mtime_ns for path in Path("kept").rglob("result.json")}
     assert len(before) == 4
     next(iter(before)).write_text("{")  # cut off while it was written
-    again = archwright(*words, "--only", "random", "--only", "ICDARTS, V4")
+    again = archwright(*words, "--only", "random", "--only", "CDARTS, V4")
     assert again.code == 0, again.err
     assert "random cells" in again.out
     changed = [path for path, when in before.items() if path.stat().st_mtime_ns != when]

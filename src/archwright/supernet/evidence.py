@@ -51,7 +51,7 @@ class Scale:
     arch_lr: float = 0.02
     final_cells: int = 4
     final_channels: int = 8
-    final_epochs: int = 6
+    final_epochs: int = 4
 
     def changed(self, options: Mapping[str, Any]) -> Scale:
         """With other values.
@@ -85,7 +85,6 @@ LINES = (
     Line("XDARTS cells", "cell_xdarts"),
     Line("XDARTS cells, penalty", "cell_xdarts", (("penalty", 1.0),)),
     Line("CDARTS, V4", "cdarts_v4"),
-    Line("ICDARTS, V4", "icdarts_v4"),
 )
 
 

@@ -114,10 +114,8 @@ def planned_tests(values: Values) -> list[dict[str, Any]]:
             "What does the penalty do to the accuracy?",
             _levels(values, "XDARTS cells, penalty", "XDARTS cells", (ACCURACY,)),
         ),
-        *_corrected(
-            "Does V4 collapse?", [t for label in ("CDARTS", "ICDARTS") for t in _levels(values, f"{label}, V4", label, (ACCURACY,))]
-        ),
-        *_corrected("Does V4 choose none more often than chance?", [t for label in ("CDARTS, V4", "ICDARTS, V4") for t in _nones(values, label)]),
+        *_corrected("Does V4 collapse?", _levels(values, "CDARTS, V4", "CDARTS", (ACCURACY,))),
+        *_corrected("Does V4 choose none more often than chance?", _nones(values, "CDARTS, V4")),
     ]  # fmt: skip
 
 
