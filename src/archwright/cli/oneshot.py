@@ -14,7 +14,7 @@ from archwright.errors import SettingsError, unknown
 SMALL: dict[str, dict[str, Any]] = {
     "search": {
         "channels": 4, "search_cells": 4, "evaluation_cells": 6, "epochs": 5, "pretrain_epochs": 1, "batch_size": 32,
-        "arch_lr": 0.003,
+        "arch_lr": 0.003, "crop": 0, "flip": False,
     },
     "network": {"channels": 8, "cells": 6},
     "training": {"epochs": 15, "batch_size": 32, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0},
