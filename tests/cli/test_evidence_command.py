@@ -35,6 +35,7 @@ def test_runs_are_kept_and_summed_up(archwright, data):
         (d, m) for d in ("cifar10", "pneumoniamnist") for m in ("random cells", "CDARTS, V4")
     }
     assert json.loads(Path("kept/summary.json").read_text())["rows"] == done.json["rows"]
+    assert all(0 < r["latency"]["mean"] < 10 for r in done.json["rows"])
     before = {path: path.stat().st_mtime_ns for path in Path("kept").rglob("result.json")}
     assert len(before) == 4
     next(iter(before)).write_text("{")  # cut off while it was written

@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from archwright.data import Data, load_data
 from archwright.errors import DataError, SettingsError, StudyError, unknown
+from archwright.evaluate.cost import latencies
+from archwright.evaluate.devices import seeded
+from archwright.hardware.profile import CLOCKS
 from archwright.report.runs import read_result
 from archwright.supernet.methods import OneShot, whole
+from archwright.supernet.micro import final_network
 from archwright.supernet.running import run_oneshot
 from archwright.tables.known import data_folders
 
@@ -129,6 +134,43 @@ def run_all(
     for done, run in enumerate(_in_turn(missing, data_dir, out, scale, workers), start=1):
         on_run(f"{run.line.label}, {run.dataset}, seed {run.seed}", done, len(missing))
     return {run: read_result(out / run.folder) for run in runs}
+
+
+def latencies_of(
+    results: Mapping[Run, Mapping[str, Any]], data_dir: Path | None, out: Path, scale: Scale
+) -> dict[Run, float]:
+    """Processor seconds per batch of every found network, untrained, on one thread: the median of five predictions.
+
+    All networks take their turn for each prediction, after all runs are done, so that other work on the machine does not fall on
+    single methods. Kept in ``out`` until other runs are there.
+    """
+    path = out / "latency.json"
+    there = read_result(path) if path.is_file() else {}
+    if set(there) != {run.folder for run in results}:
+        data = {name: load(name, data_dir, scale) for name in sorted({run.dataset for run in results})}
+        networks = {run: _network(result["genotype"], data[run.dataset], scale) for run, result in results.items()}
+        times: dict[Run, list[float]] = {run: [] for run in results}
+        for _ in range(5):
+            for run, network in networks.items():
+                shape = data[run.dataset].input_shape
+                times[run] += latencies(network, shape, scale.batch_size, 1, 1, 1, clock=CLOCKS["cpu"]).tolist()
+        there = {run.folder: float(np.median(found)) for run, found in times.items()}
+        path.write_text(json.dumps(there, indent=1), encoding="utf-8")
+    return {run: float(there[run.folder]) for run in results}
+
+
+def _network(genotype: Mapping[str, Any], data: Data, scale: Scale) -> nn.Module:
+    cells = {kind: [[(op, source) for op, source in node] for node in nodes] for kind, nodes in genotype.items()}
+    with seeded(0):
+        network = final_network(
+            cells,
+            data.input_shape[0],
+            data.num_classes,
+            channels=scale.final_channels,
+            depth=scale.final_cells,
+            tower=False,
+        )
+    return network.eval()
 
 
 def _claim(out: Path, scale: Scale) -> None:

@@ -17,12 +17,12 @@ from archwright.errors import SettingsError
 from archwright.genotypes import operation_counts, parse_cells
 from archwright.hardware.shares import PUBLISHED
 from archwright.report.runs import Runs, numbers, summarise
-from archwright.supernet.evidence import LINES, NAME, RUNS, OnRun, Run, Scale, run_all, runs_of
+from archwright.supernet.evidence import LINES, NAME, RUNS, OnRun, Run, Scale, latencies_of, run_all, runs_of
 
 SOURCE = "Herron 2023, sections 3.2, 4.2 and 4.3, at a small scale on real images; no figure of it can be compared with a published one"
 METRICS = {
     "retrain.test_accuracy": "test accuracy", "retrain.test.auc": "AUC", "retrain.params": "parameters",
-    "retrain.seconds_per_batch": "s/batch", "cells.weight": "latency weight", "cells.none": "none", "cells.skip_connect": "skip",
+    "latency": "s/batch", "cells.weight": "latency weight", "cells.none": "none", "cells.skip_connect": "skip",
 }  # fmt: skip
 """Metrics and how they are shown."""
 ACCURACY, WEIGHT = "retrain.test_accuracy", "cells.weight"
@@ -57,19 +57,20 @@ def reproduce_evidence(
     if count < 1:
         raise SettingsError(f"--runs must be at least 1, not {count}")
     wanted = runs_of(range(seed, seed + count), only)
-    found = summary(run_all(wanted, data_dir, out, scale, workers, on_run), scale)
+    results = run_all(wanted, data_dir, out, scale, workers, on_run)
+    found = summary(results, latencies_of(results, data_dir, out, scale), scale)
     found["files"] = {kind: str(out / f"summary.{kind}") for kind in ("json", "md")}
     (out / "summary.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     (out / "summary.md").write_text(markdown(found), encoding="utf-8")
     return found
 
 
-def summary(results: Mapping[Run, Mapping[str, Any]], scale: Scale) -> dict[str, Any]:
+def summary(results: Mapping[Run, Mapping[str, Any]], latency: Mapping[Run, float], scale: Scale) -> dict[str, Any]:
     """Rows per data set and method, and the planned tests; JSON-able."""
     groups: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for run, result in results.items():
         own = groups.setdefault((run.dataset, run.line.label), {})
-        own[run.seed] = {**result, "cells": of_cells(result["genotype"], scale.final_cells)}
+        own[run.seed] = {**result, "latency": latency[run], "cells": of_cells(result["genotype"], scale.final_cells)}
     rows = [
         {"dataset": dataset, "method": label, "runs": len(own), **summarise([Runs(label, tuple(own.values()))], list(METRICS))[0]["metrics"]}
         for (dataset, label), own in sorted(groups.items(), key=lambda g: (g[0][0], _place(g[0][1])))
@@ -108,7 +109,7 @@ def planned_tests(values: Values) -> list[dict[str, Any]]:
         ),
         *_corrected(
             "Does the penalty lower the latency?",
-            _levels(values, "XDARTS cells, penalty", "XDARTS cells", (WEIGHT, "retrain.seconds_per_batch")),
+            _levels(values, "XDARTS cells, penalty", "XDARTS cells", (WEIGHT, "latency")),
         ),
         *_corrected(
             "What does the penalty do to the accuracy?",
