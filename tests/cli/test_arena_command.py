@@ -305,3 +305,9 @@ def test_arena_refuses_to_end_at_an_optimum_that_is_not_judged(archwright, table
     done = archwright("arena", table, "-s", "ls", "--budget", 50, "--until-optimum", "--report", "test_accuracy")
     assert done.code != 0
     assert "signal is also the report" in done.err
+
+
+def test_real_data_are_compared_in_one_process(archwright):
+    done = archwright("reproduce", "ensemble-real-data", "--workers", 2)
+    assert done.code != 0
+    assert "leave out --workers" in done.err

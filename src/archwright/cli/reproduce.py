@@ -18,6 +18,7 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
+            "Of ours: ensemble-real-data (real trainings, minutes per run). "
             "Of proxies: hybrid-tables or hybrid-grid."
         ),
     ],
@@ -39,13 +40,16 @@ def reproduce(
         int | None,
         typer.Option(
             help="Of ensembles: full equivalents after which a run ends that has not found the optimum; 1000 (random: all) "
-            "for search times, 200 for best values.",
+            "for search times, 200 for best values. Of ensemble-real-data: processor seconds of a run; 60 by default.",
             show_default=False,
         ),
     ] = None,
     only: Annotated[
         list[str],
-        typer.Option(metavar="TEXT", help="Of ensembles: only lines whose searcher has this text in it; repeat it."),
+        typer.Option(
+            metavar="TEXT",
+            help="Of ensembles: only lines whose searcher (of ensemble-real-data: data set) has this text in it; repeat it.",
+        ),
     ] = [],  # noqa: B006
     out: Annotated[
         Path | None,
@@ -58,13 +62,25 @@ def reproduce(
     json: common.Json = False,
 ) -> None:
     """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
-    from archwright.arena import ensemble
+    from archwright.arena import ensemble, realdata
     from archwright.arena import published as searchers
     from archwright.proxies import published as proxies
 
-    if (option or only or budget is not None) and name not in ensemble.LINES:
-        raise SettingsError(f"--option, --budget and --only are for {', '.join(ensemble.LINES)}")
-    if name in ensemble.LINES:
+    real = name == realdata.NAME
+    if (option and name not in ensemble.LINES) or (
+        (only or budget is not None) and not real and name not in ensemble.LINES
+    ):
+        raise SettingsError(
+            f"--option, --budget and --only are for {', '.join(ensemble.LINES)} (the last two also for {realdata.NAME})"
+        )
+    if real and workers != 1:
+        raise SettingsError(f"{name} compares processor time in one process; leave out --workers")
+    if real:
+        with common.counting(0, "runs", quiet=json) as advance:
+            found = realdata.reproduce_real_data(
+                data_dir=data_dir, runs=runs, seed=seed, budget=budget, only=only, out=out, on_done=advance
+            )
+    elif name in ensemble.LINES:
         with common.counting(0, "runs", quiet=json) as advance:
             found = ensemble.reproduce_ensemble(
                 name, data_dir=data_dir, runs=runs, seed=seed, workers=workers, budget=budget, only=only, out=out,
@@ -88,14 +104,17 @@ def reproduce(
             found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
         raise SettingsError(
-            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES))
+            unknown(
+                "publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, realdata.NAME, *proxies.NAMES)
+            )
         )
     if json:
         common.print_json(found)
         return
     console = common.console()
     console.print(found["source"])
-    tables = _proxy_table if name in proxies.NAMES else _ensemble_table if name in ensemble.LINES else _searcher_table
+    kinds = {**dict.fromkeys(proxies.NAMES, _proxy_table), **dict.fromkeys(ensemble.LINES, _ensemble_table)}
+    tables = {**kinds, realdata.NAME: _real_table}.get(name, _searcher_table)
     console.print(common.table("", *tables(found)))
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
@@ -127,6 +146,27 @@ def _ensemble_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str
         for r in found["rows"]
     ]  # fmt: skip
     return ["data set", "measure", "searcher", "ours", "at the optimum", "published", "note"], rows
+
+
+def _real_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = []
+    for r in found["rows"]:
+        p = r["test_tests"].get("wilcoxon")
+        rows.append(
+            [r["dataset"], r["searcher"], f"{r['trainings']:.1f} and {r['short']:.1f}", f"{r['thinking']:.1f}",
+             *(f"{100 * r[what]['mean']:.2f} ± {100 * r[what]['std']:.2f}" for what in ("validation", "test")),
+             "" if p is None else f"{p['p_holm']:.2g}"]
+        )  # fmt: skip
+    header = [
+        "data set",
+        "searcher",
+        "full and short trainings",
+        "s of searcher",
+        "validation (%)",
+        "test (%)",
+        "p of test",
+    ]
+    return header, rows
 
 
 def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
