@@ -31,8 +31,8 @@ Values = Mapping[tuple[str, str], Mapping[int, Mapping[str, float]]]
 
 
 def reproduce_evidence(
-    data_dir: Path | None, out: Path | None, *, runs: int | None = None, seed: int = 0, workers: int = 1,
-    only: Sequence[str] = (), options: Mapping[str, Any] | None = None, on_run: OnRun = lambda *_: None,
+    data_dir: Path | None, out: Path | None = None, *, runs: int | None = None, seed: int = 0, workers: int = 1,
+    only: Sequence[str] = (), options: Mapping[str, Any] | None = None, on_done: OnRun = lambda *_: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Run what is missing and say what there is.
 
@@ -44,7 +44,7 @@ def reproduce_evidence(
         workers: processes.
         only: methods whose label has one of these texts in it.
         options: differences from :class:`~archwright.supernet.evidence.Scale`.
-        on_run: called after every run with a word on it, how many are done, and how many there were to do.
+        on_done: called after every run with a word on it, how many are done, and how many there were to do.
 
     Raises:
         SettingsError: no folder, a number out of range, or what the runs raise.
@@ -57,7 +57,7 @@ def reproduce_evidence(
     if count < 1:
         raise SettingsError(f"--runs must be at least 1, not {count}")
     wanted = runs_of(range(seed, seed + count), only)
-    results = run_all(wanted, data_dir, out, scale, workers, on_run)
+    results = run_all(wanted, data_dir, out, scale, workers, on_done)
     found = summary(results, latencies_of(results, data_dir, out, scale), scale)
     found["files"] = {kind: str(out / f"summary.{kind}") for kind in ("json", "md")}
     (out / "summary.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
