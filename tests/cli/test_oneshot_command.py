@@ -1,8 +1,10 @@
 """``archwright oneshot``: from digits to retrained networks, resuming, mistakes."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archwright.families import get_family
@@ -137,3 +139,17 @@ def test_cells_of_other_rules_are_an_architecture_of_the_family_with_its_options
         k: [sorted(n, key=lambda pair: (pair[1], family.cells.choices.index(pair[0]))) for n in v]
         for k, v in found["genotype"].items()
     }
+
+
+def test_the_method_of_30_lines_in_the_docs_runs(archwright, tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "oneshot" / "engine.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len(code.strip().splitlines()) <= 30
+    (tmp_path / "fair.py").write_text(code)
+    result = run(archwright, "fair.py:fairdarts")
+    (point,) = result["search"]["curve"]
+    assert point["arch_loss"] == pytest.approx(point["arch_search"] + point["arch_zero_one"], rel=1e-5)
+    assert -2.5 <= point["arch_zero_one"] <= 0
+    assert 0 <= result["retrain"]["test_accuracy"] <= 1
+    (alphas,) = json.loads(Path(result["files"]["alphas"]).read_text())
+    assert np.shape(alphas["normal"]) == (2, 7)

@@ -23,7 +23,9 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def oneshot(
-    method: Annotated[str, typer.Argument(help="icdarts, cdarts, hier_v1, ...; see archwright list methods.")],
+    method: Annotated[
+        str, typer.Argument(help="icdarts, cdarts, hier_v1, ..., see archwright list methods; or my_method.py:name.")
+    ],
     family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts.")],
     data: Annotated[str, typer.Option(help="digits, a file, a folder, or module:function; see archwright list data.")],
     epochs: Annotated[
@@ -86,7 +88,7 @@ def oneshot(
     loaded = load_data(data, limit=limit)
     err = common.console(stderr=True)
     show = not quiet and not json
-    folder = study or Path("runs") / f"{method}-{loaded.name}"
+    folder = study or Path("runs") / f"{method.rpartition(':')[2]}-{loaded.name}"
     result = run_oneshot(asked, loaded, folder, (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None)
     if json:
         common.print_json(result)

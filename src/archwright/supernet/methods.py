@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
+from archwright.families.userfile import import_file
 from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
@@ -103,6 +105,29 @@ METHODS: Mapping[str, Method] = {
 }
 """Every method by name."""
 
+
+def find_method(name: str) -> Method:
+    """A method by name, or ``file.py:name`` for one that a user's file declares.
+
+    Raises:
+        SettingsError: there is none of this name.
+        FamilyError: the file breaks while it is imported.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        if name not in METHODS:
+            raise SettingsError(f"{unknown('method', name, METHODS)}; one of your own is named my_method.py:name")
+        return METHODS[name]
+    if not Path(path).is_file():
+        raise SettingsError(f"there is no file {path}")
+    module = import_file(Path(path))
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Method):
+        declared = [n for n, value in vars(module).items() if isinstance(value, Method)]
+        raise SettingsError(f"{path} declares no method {attribute!r}; it has {', '.join(declared) or 'none'}")
+    return found
+
+
 RETRAINING: Mapping[str, Any] = {
     "epochs": 600, "batch_size": 128, "optimizer": "sgd", "lr": 0.025, "momentum": 0.9, "nesterov": False,
     "weight_decay": 5e-4, "warmup_epochs": 0.0, "drop_path": 0.3, "auxiliary_weight": 0.4, "gradient_clip": 5.0,
@@ -122,7 +147,7 @@ class OneShot:
     """What is asked for.
 
     Attributes:
-        method: one of :data:`METHODS`.
+        method: one of :data:`METHODS`, or ``file.py:name``.
         options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``.
         network: ``channels`` and ``cells`` of the retrained network.
         training: differences from :data:`RETRAINING`.
@@ -151,11 +176,9 @@ class OneShot:
         Raises:
             SettingsError: an unknown method or option, or a value out of range.
         """
-        if self.method not in METHODS:
-            raise SettingsError(unknown("method", self.method, METHODS))
         if not isinstance(self.workers, int) or self.workers < 0:
             raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
-        method = METHODS[self.method]
+        method = find_method(self.method)
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []

@@ -216,6 +216,8 @@ def search_cells(
         SettingsError: data that is no image, a penalty whose table lacks an operation, or what the joint search raises.
     """
     check_images(data)
+    if micro.relaxed_by == "gumbel" and any(step.unrolled for step in settings.joint_steps):
+        raise SettingsError("second order compares losses under the same weights, and gumbel draws new ones each time")
     duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
     if settings.penalty:
         penalty()

@@ -21,7 +21,7 @@ from archwright.layers.operations import MASTER
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.retraining import (
     MODELS,
@@ -47,6 +47,7 @@ class _Searched:
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
 
 
 def run_oneshot(
@@ -87,6 +88,9 @@ def run_oneshot(
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name], made = _retrained(asked, design, data, training, folder, name)
             files |= made
+    if folder is not None and found.history:
+        files["alphas"] = folder / "alphas.json"
+        files["alphas"].write_text(json.dumps(found.history))
     if folder is not None:
         files["result"] = folder / RESULT
     result["files"] = {name: str(path) for name, path in files.items()}
@@ -110,6 +114,7 @@ def _cells(
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
+        found.search.history,
     )
 
 
@@ -126,7 +131,7 @@ def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
-    version: Any = METHODS[asked.method].search
+    version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
@@ -143,6 +148,7 @@ def _template(
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
+        (*found.micro.search.history, *found.macro.history),
     )
 
 
@@ -155,7 +161,7 @@ def _tournament(
         whole(name, value)
     pool = micro.operations if "operations" in asked.options else MASTER
     rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
-    if METHODS[asked.method].search == "combined":
+    if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     outcome = dynamic_search(
