@@ -148,7 +148,7 @@ class OneShot:
 
     Attributes:
         method: one of :data:`METHODS`, or ``file.py:name``.
-        options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``.
+        options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``, and ``memory``.
         network: ``channels`` and ``cells`` of the retrained network.
         training: differences from :data:`RETRAINING`.
         retrain: whether to retrain.
@@ -170,6 +170,16 @@ class OneShot:
     onnx: bool = False
     command: Sequence[str] = ()
 
+    @property
+    def memory(self) -> Any:
+        """Whether a search that needs more memory than there is goes on: ``ignore``, or ``check``."""
+        return self.options.get("memory", "check")
+
+    @property
+    def searching(self) -> dict[str, Any]:
+        """The options that make a search another one."""
+        return {name: value for name, value in self.options.items() if name != "memory"}
+
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
 
@@ -183,8 +193,10 @@ class OneShot:
         joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
         for name in self.options:
-            if name not in (*micro_names, *joint_names, *rules):
-                raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
+            if name not in (*micro_names, *joint_names, *rules, "memory"):
+                raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules, "memory"]))
+        if self.memory not in ("check", "ignore"):
+            raise SettingsError(f"memory must be check or ignore, not {self.memory!r}")
         idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
         if idle:
             raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +18,11 @@ from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
-from archwright.supernet.hierarchical import search_hierarchically
+from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, search_hierarchically
+from archwright.supernet.joint import Duo
+from archwright.supernet.memory import Peak, mind_memory
 from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
-from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.micro import MicroSettings, check_images, final_network, micro_duo, random_cells, search_cells
 from archwright.supernet.retraining import (
     MODELS,
     RESULT,
@@ -43,8 +43,10 @@ class _Searched:
 
     genotype: dict[str, Any]
     designs: Mapping[str, Design]
-    seconds: float | None
+    seconds: float
+    epochs: int
     val_accuracy: float | None
+    peak: float | None
     expected_latency: float | None
     more: dict[str, Any]
     history: tuple[dict[str, Any], ...] = ()
@@ -77,8 +79,8 @@ def run_oneshot(
         "genotype": found.genotype,
         **found.designs["retrain"].to_json(),
         "search": {
-            "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
-            "peak_memory_mb": _peak_memory(), **found.more,
+            "seconds": found.seconds, "epochs": found.epochs, "val_accuracy": found.val_accuracy,
+            "peak_memory_mb": found.peak, **found.more,
         },
         "expected_latency": found.expected_latency,
     }  # fmt: skip
@@ -104,14 +106,19 @@ def _cells(
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     file = None if folder is None else folder / "search.safetensors"
+    _mind(asked, micro, settings, data, say)
+    peak = _peak(asked, folder)
     found = search_cells(
-        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=_told(say, "search")
-    )
+        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file,
+        on_epoch=_told(say, "search", peak),
+    )  # fmt: skip
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
         {"retrain": cells_design(found.cells, micro, size)},
         found.search.seconds,
+        len(found.search.curve),
         found.search.curve[-1]["val_accuracy"],
+        peak.mb,
         found.expected_latency,
         {"curve": list(found.search.curve)},
         found.search.history,
@@ -124,7 +131,7 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": cells_design(cells, micro, size)}, 0.0, None, None, {})
+    return _Searched(plain, {"retrain": cells_design(cells, micro, size)}, 0.0, 0, None, None, None, {})
 
 
 def _template(
@@ -133,9 +140,13 @@ def _template(
 ) -> _Searched:  # fmt: skip
     version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
+    _mind(asked, replace(micro, types=TYPES if version == "types" else 0), settings, data, say)
+    duo = macro_duo(version, _stand_ins(micro, version), *_shape(data), micro.channels, size["cells"], asked.seed)
+    _check(asked, duo, macro_settings(version, settings), data, say, "that of the template")
+    peak = _peak(asked, folder)
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
-        on_epoch=_told(say, "cells, then template"),
+        on_epoch=_told(say, "cells, then template", peak),
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
@@ -145,7 +156,9 @@ def _template(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
+        len(found.micro.search.curve) + len(found.macro.curve),
         found.macro.curve[-1]["val_accuracy"],
+        peak.mb,
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
         (*found.micro.search.history, *found.macro.history),
@@ -164,19 +177,23 @@ def _tournament(
     if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
+    processes = max(1, min(asked.workers, rules.games(rules.tiers)))
+    _mind(asked, replace(micro, lists=rules.draw(asked.seed)), settings, data, say, processes)
     outcome = dynamic_search(
         data, micro, settings, tournament=rules, seed=asked.seed, device=asked.device, folder=folder,
         workers=asked.workers, on_game=lambda g: say(f"tier {g.tier}, game {g.number} is over"),
     )  # fmt: skip
     report = dynamic_report(outcome, size["cells"])
     latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
-    last = outcome.games[-1][1]
+    figures = [played.figures for _, played in outcome.games]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
         {"retrain": cells_design(outcome.cells, micro, size)},
-        sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
-        last.figures.get("val_accuracy"),
-        last.figures.get("expected_latency"),
+        sum(each["seconds"] for each in figures),
+        sum(int(each["epochs"]) for each in figures),
+        figures[-1]["val_accuracy"],
+        max((each["peak_memory_mb"] for each in figures if "peak_memory_mb" in each), default=None),
+        figures[-1].get("expected_latency"),
         {"searches": report["searches"], "lists": report["lists"], "frequencies": report["frequencies"], **latency},
     )
 
@@ -184,6 +201,38 @@ def _tournament(
 _SEARCHES = {
     "cells": _cells, "random": _random, "skips": _template, "types": _template, "dynamic": _tournament, "combined": _tournament,
 }  # fmt: skip
+
+
+def _mind(
+    asked: OneShot, micro: MicroSettings, settings: JointSettings, data: Data, say: Callable[[str], object],
+    processes: int = 1,
+) -> None:  # fmt: skip
+    """Look whether there is memory for a search of cells."""
+    _check(asked, micro_duo(micro, *_shape(data), asked.seed)[0], settings, data, say, "the search of cells", processes)
+
+
+def _check(
+    asked: OneShot, duo: Duo, settings: JointSettings, data: Data, say: Callable[[str], object], what: str,
+    processes: int = 1,
+) -> None:  # fmt: skip
+    mind_memory(
+        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.memory
+    )  # fmt: skip
+
+
+def _shape(data: Data) -> tuple[int, int]:
+    return data.input_shape[0], data.num_classes
+
+
+def _stand_ins(micro: MicroSettings, version: str) -> dict[str, Nodes]:
+    """Cells as a search could find them, of operations that take much memory."""
+    heavy = next((name for name in ("sep_conv_5x5", "sep_conv_3x3") if name in micro.operations), micro.operations[-1])
+    nodes: Nodes = [[(heavy, 0), (heavy, 1)]] * micro.nodes
+    return dict.fromkeys((f"type{t}" for t in range(TYPES)) if version == "types" else ("normal", "reduce"), nodes)
+
+
+def _peak(asked: OneShot, folder: Path | None) -> Peak:
+    return Peak(asked.device, None if folder is None else folder / "memory.json")
 
 
 def _latency(
@@ -232,7 +281,7 @@ def _retrained(
 def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None:
     """Refuse a folder of another run, and write down what this one is."""
     identity = {
-        "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
+        "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
@@ -256,16 +305,11 @@ def _plain(nodes: Nodes) -> list[list[list[Any]]]:
     return [[[name, i] for name, i in node] for node in nodes]
 
 
-def _told(say: Callable[[str], object], what: str) -> Callable[[int, Mapping[str, float]], bool]:
+def _told(say: Callable[[str], object], what: str, peak: Peak) -> Callable[[int, Mapping[str, float]], bool]:
     def on_epoch(epoch: int, point: Mapping[str, float]) -> bool:
+        peak.note()
         accuracy = f", validation accuracy {point['val_accuracy']:.3f}" if "val_accuracy" in point else ""
         say(f"{what}: epoch {epoch}, loss {point['student_loss']:.3f}{accuracy}")
         return True
 
     return on_epoch
-
-
-def _peak_memory() -> float:
-    """Of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
