@@ -121,7 +121,7 @@ def test_tables_and_tiny_images_are_refused(archwright):
 def test_methods_are_listed(archwright):
     listed = {e["name"] for e in archwright("list", "methods", "--json").json["methods"]}
     assert {"icdarts", "abl_aux", "opspace_dynamic", "combined", "hier_v1", "hier_v2"} <= listed
-    assert sum(name.startswith("abl_") for name in listed) == 11
+    assert sum(name.startswith("abl_") for name in listed) == 12
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatc
     assert done.code == 0
     assert "the search of cells needs about" in done.err
     done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--option", "memory=never")
-    assert "memory must be check or ignore, not 'never'" in done.err
+    assert "unknown memory 'never'" in done.err
 
 
 @pytest.mark.parametrize("method", ["icdarts", "random_v1", "hier_v1", "opspace_dynamic"])
@@ -183,3 +183,19 @@ def test_figures_of_a_search_are_those_of_all_its_sittings(archwright, method):
     assert (found["expected_latency"] is not None) == (method in ("icdarts", "hier_v1"))
     again = run(archwright, method, "--no-retrain", *(GAMES if method == "opspace_dynamic" else ()))
     assert again == found
+
+
+def test_several_runs_have_a_mean_and_a_spread(archwright):
+    found = run(archwright, "random_v1", "--runs", 2, "--seed", 3)
+    accuracies = [one["retrain"]["test_accuracy"] for one in found["runs"]]
+    assert found["summary"]["retrain.test_accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    spread = abs(accuracies[0] - accuracies[1]) / 2**0.5
+    assert found["summary"]["retrain.test_accuracy"]["std"] == pytest.approx(spread)
+    assert {p.name for p in Path("s").iterdir()} == {"run-3", "run-4", "runs.json"}
+    alone = run(archwright, "random_v1", "--seed", 4, "--study", "t")
+    assert alone["genotype"] == found["runs"][1]["genotype"]
+    assert alone["retrain"]["test"] == found["runs"][1]["retrain"]["test"]
+    done = archwright("oneshot", "random_v1", *TINY, "--study", "s", "--runs", 2, "--seed", 3)
+    assert "2 runs" in done.out
+    assert "retrain.test_accuracy" in done.out
+    assert archwright("oneshot", "random_v1", *TINY, "--runs", 0).code == 2

@@ -50,6 +50,12 @@ def oneshot(
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
+    runs: Annotated[
+        int,
+        typer.Option(
+            help="Independent searches, each retrained, with this seed and those that follow: mean and spread."
+        ),
+    ] = 1,
     workers: Annotated[int, typer.Option(help="Processes for the games of a tournament; 0 plays them here.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     study: Annotated[
@@ -66,6 +72,7 @@ def oneshot(
     """Search cells inside one network (ICDARTS and its variants), then retrain, test and export what was found."""
     from archwright.data import load_data
     from archwright.supernet.methods import OneShot
+    from archwright.supernet.repeated import run_repeatedly
     from archwright.supernet.running import run_oneshot
 
     if family != "darts":
@@ -89,11 +96,18 @@ def oneshot(
     err = common.console(stderr=True)
     show = not quiet and not json
     folder = study or Path("runs") / f"{method.rpartition(':')[2]}-{loaded.name}"
-    result = run_oneshot(asked, loaded, folder, (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None)
+    say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
+    if runs == 1:
+        result = run_oneshot(asked, loaded, folder, say)
+    else:
+        result = run_repeatedly(asked, loaded, runs, folder, say)
     if json:
         common.print_json(result)
         return
-    _summarise(result)
+    if runs == 1:
+        _summarise(result)
+    else:
+        _summarise_runs(result)
 
 
 def _summarise(result: dict[str, Any]) -> None:
@@ -109,3 +123,13 @@ def _summarise(result: dict[str, Any]) -> None:
         out.print(common.table("Retrained", ["network", "test accuracy", "parameters", "s/batch"], rows))
     for kind, file in result["files"].items():
         out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
+
+
+def _summarise_runs(result: dict[str, Any]) -> None:
+    out = common.console()
+    rows = [
+        [name, str(found["n"]), *(common.number(found[m]) if found[m] is not None else "-" for m in ("mean", "std", "min", "max"))]
+        for name, found in result["summary"].items()
+    ]  # fmt: skip
+    out.print(common.table(f"{len(result['runs'])} runs", ["number", "runs", "mean", "std", "min", "max"], rows))
+    out.print(f"[dim]{result['files']['runs']}[/dim]", soft_wrap=True)

@@ -71,6 +71,7 @@ def run_oneshot(
     size, training = asked.final()
     check_images(data)
     training.augmentation(data.input_shape)
+    asked.run.examples(data, training)
     if folder is not None:
         _claim(folder, asked, data, training)
     found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
@@ -92,7 +93,7 @@ def run_oneshot(
             files |= made
     if folder is not None and found.history:
         files["alphas"] = folder / "alphas.json"
-        files["alphas"].write_text(json.dumps(found.history))
+        write_json(files["alphas"], list(found.history))
     if folder is not None:
         files["result"] = folder / RESULT
     result["files"] = {name: str(path) for name, path in files.items()}
@@ -114,7 +115,7 @@ def _cells(
     )  # fmt: skip
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": cells_design(found.cells, micro, size)},
+        {"retrain": cells_design(found.cells, micro, size, keep_tower=asked.run.keep_tower)},
         found.search.seconds,
         len(found.search.curve),
         found.search.curve[-1]["val_accuracy"],
@@ -131,7 +132,8 @@ def _random(
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": cells_design(cells, micro, size)}, 0.0, 0, None, None, None, {})
+    design = cells_design(cells, micro, size, keep_tower=asked.run.keep_tower)
+    return _Searched(plain, {"retrain": design}, 0.0, 0, None, None, None, {})
 
 
 def _template(
@@ -170,10 +172,12 @@ def _tournament(
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
-    for name, value in options.items():
-        whole(name, value)
+    for name in ("tiers", "largest"):
+        whole(name, options[name])
     pool = micro.operations if "operations" in asked.options else MASTER
-    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
+    rules = Tournament(
+        options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
+    )  # fmt: skip
     if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
@@ -188,7 +192,7 @@ def _tournament(
     figures = [played.figures for _, played in outcome.games]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": cells_design(outcome.cells, micro, size)},
+        {"retrain": cells_design(outcome.cells, micro, size, keep_tower=asked.run.keep_tower)},
         sum(each["seconds"] for each in figures),
         sum(int(each["epochs"]) for each in figures),
         figures[-1]["val_accuracy"],
@@ -216,7 +220,7 @@ def _check(
     processes: int = 1,
 ) -> None:  # fmt: skip
     mind_memory(
-        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.memory
+        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.run.memory
     )  # fmt: skip
 
 
@@ -266,8 +270,9 @@ def _retrained(
     """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     network, figures, validation = retrain(
-        design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint
-    )
+        design, data, training, run=asked.run, given=asked.training, seed=asked.seed, device=asked.device,
+        checkpoint=checkpoint,
+    )  # fmt: skip
     if folder is None:
         return figures, {}
     files = export(
@@ -298,6 +303,7 @@ def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None
             )
     folder.mkdir(parents=True, exist_ok=True)
     loose = {"training": training.to_json(), "device": asked.device, "command": list(asked.command)}
+    loose["given"] = list(asked.training)
     write_json(path, {**identity, **loose, "dataset": data.description()})
 
 
