@@ -121,7 +121,7 @@ def retrain(
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     metrics = evaluate_split(network, data, data.test, device=where).metrics
     figures = {
-        "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
+        "test_accuracy": metrics["accuracy"], "examples": len(examples.train), "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
     }  # fmt: skip
     validation = trained.metrics if examples is data else {}
@@ -148,6 +148,7 @@ def export(
         metrics={"validation": dict(validation), "test": dict(figures["test"]), "baselines": []},
         settings={
             "searcher": {"name": f"{method}, inside one network"}, "seed": seed, "command": list(command), "protocol": PROTOCOL,
+            "examples": figures["examples"],
         },
         onnx=onnx,
     )  # fmt: skip
