@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archwright.cli.oneshot import SMALL
 from archwright.families import get_family
 from archwright.families.darts import edges
+from archwright.supernet.methods import OneShot
 
 TINY = (
     "darts", "--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--option", "pretrain_epochs=0",
@@ -199,3 +201,9 @@ def test_several_runs_have_a_mean_and_a_spread(archwright):
     assert "2 runs" in done.out
     assert "retrain.test_accuracy" in done.out
     assert archwright("oneshot", "random_v1", *TINY, "--runs", 0).code == 2
+
+
+def test_small_searches_and_retrains_on_images_as_they_are():
+    asked = OneShot("icdarts", SMALL["search"], SMALL["network"], SMALL["training"])
+    search, (_, training) = asked.settings()[2], asked.final()
+    assert (search.crop, search.flip) == (training.crop, training.flip) == (0, False)

@@ -11,6 +11,8 @@ import typer
 from archwright.cli import common
 from archwright.errors import SettingsError, unknown
 
+ONESHOT = "oneshot-real-data"
+
 
 def reproduce(
     name: Annotated[
@@ -18,21 +20,22 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
-            "Of proxies: hybrid-tables or hybrid-grid."
+            "Of proxies: hybrid-tables or hybrid-grid. Of one-shot methods, at a small scale on real images: oneshot-real-data."
         ),
     ],
     data_dir: common.DataDir = None,
     runs: Annotated[
         int | None,
-        typer.Option(help="Of searchers: runs of each; as published by default.", show_default=False),
+        typer.Option(help="Of searchers and methods: runs of each; as published by default.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of searchers: seed of the first run.")] = 0,
-    workers: Annotated[int, typer.Option(help="Of searchers: processes that share the runs.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of searchers and methods: seed of the first run.")] = 0,
+    workers: Annotated[int, typer.Option(help="Of searchers and methods: processes that share the runs.")] = 1,
     option: Annotated[
         list[str],
         typer.Option(
             metavar="NAME=VALUE",
-            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60.",
+            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60. "
+            "Of one-shot methods: of the scale, such as images=1024.",
         ),
     ] = [],  # noqa: B006
     budget: Annotated[
@@ -45,13 +48,15 @@ def reproduce(
     ] = None,
     only: Annotated[
         list[str],
-        typer.Option(metavar="TEXT", help="Of ensembles: only lines whose searcher has this text in it; repeat it."),
+        typer.Option(
+            metavar="TEXT", help="Of ensembles and one-shot methods: only lines with this text in the name; repeat it."
+        ),
     ] = [],  # noqa: B006
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Of hybrid-grid: folder for its figure. Of ensembles: folder that keeps finished runs and pretrained "
-            "ensembles; the same command goes on from there.",
+            help="Of hybrid-grid: folder for its figure. Of ensembles and one-shot methods: folder that keeps finished runs "
+            "(and pretrained ensembles); the same command goes on from there.",
             show_default=False,
         ),
     ] = None,
@@ -62,8 +67,13 @@ def reproduce(
     from archwright.arena import published as searchers
     from archwright.proxies import published as proxies
 
-    if (option or only or budget is not None) and name not in ensemble.LINES:
-        raise SettingsError(f"--option, --budget and --only are for {', '.join(ensemble.LINES)}")
+    if budget is not None and name not in ensemble.LINES:
+        raise SettingsError(f"--budget is for {', '.join(ensemble.LINES)}")
+    if (option or only) and name not in (*ensemble.LINES, ONESHOT):
+        raise SettingsError(f"--option and --only are for {', '.join((*ensemble.LINES, ONESHOT))}")
+    if name == ONESHOT:
+        _oneshot(data_dir, out, runs, seed, workers, only, common.pairs(option, "--option"), json)
+        return
     if name in ensemble.LINES:
         with common.counting(0, "runs", quiet=json) as advance:
             found = ensemble.reproduce_ensemble(
@@ -88,7 +98,7 @@ def reproduce(
             found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
         raise SettingsError(
-            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES))
+            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES, ONESHOT))
         )
     if json:
         common.print_json(found)
@@ -100,6 +110,27 @@ def reproduce(
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
     for kind, file in found.get("files", {}).items():
+        console.print(f"{kind:>10}  {file}", soft_wrap=True)
+
+
+def _oneshot(
+    data_dir: Path | None, out: Path | None, runs: int | None, seed: int, workers: int, only: Sequence[str],
+    options: dict[str, Any], json: bool,
+) -> None:  # fmt: skip
+    from archwright.supernet.evidencepage import reproduce_evidence, table, tests_table
+
+    with common.counting(0, "runs", quiet=json) as advance:
+        found = reproduce_evidence(
+            data_dir, out, runs=runs, seed=seed, workers=workers, only=only, options=options, on_run=advance
+        )
+    if json:
+        common.print_json(found)
+        return
+    console = common.console()
+    console.print(found["source"])
+    for content in (table(found), tests_table(found)):
+        console.print(common.table("", *content))
+    for kind, file in found["files"].items():
         console.print(f"{kind:>10}  {file}", soft_wrap=True)
 
 

@@ -55,7 +55,8 @@ def _few(names: tuple[str, ...], most: int = 10) -> str:
 
 
 def _scores(validation: Mapping[str, Any], test: Mapping[str, Any]) -> str:
-    names = [n for n in {**validation, **test} if n in test or n in ("params", "macs", "latency_ms")]
+    names = [n for n in validation if n in test or n in ("params", "macs", "latency_ms")]
+    names += [n for n in test if n not in names and not n.endswith(("_low", "_high"))]
     rows = []
     for name in names:
         low, high = test.get(f"{name}_low"), test.get(f"{name}_high")

@@ -18,8 +18,10 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
 from archwright.families.hierarchical import VERSIONS, initial_template
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
+from archwright.shapes import merged
 from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
 from archwright.supernet.settings import JointSettings
@@ -103,7 +105,9 @@ def search_template(
         SettingsError: an unknown version, cells that do not go with it, or what the joint search raises.
     """
     check_images(data)
-    duo = macro_duo(version, cells, data.input_shape[0], data.num_classes, channels, depth, seed)
+    duo = macro_duo(version, cells, merged(data.input_shape)[0], data.num_classes, channels, depth, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     return joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from archwright.evaluate.devices import derived_seed, seeded
 from archwright.evaluate.settings import Training
 from archwright.hardware.shares import load_weights
 from archwright.hardware.stems import measure_weights
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
+from archwright.shapes import merged
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
-from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, search_hierarchically
-from archwright.supernet.joint import Duo
-from archwright.supernet.memory import Peak, mind_memory
+from archwright.supernet.edgesearch import EDGE_SEARCHES
+from archwright.supernet.hierarchical import search_hierarchically
 from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
-from archwright.supernet.micro import MicroSettings, check_images, final_network, micro_duo, random_cells, search_cells
+from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.nasbench201 import check_data
+from archwright.supernet.needs import mind_cells, mind_template, peak_of
+from archwright.supernet.ranking import check_sample
 from archwright.supernet.retraining import (
     MODELS,
     RESULT,
@@ -33,28 +38,18 @@ from archwright.supernet.retraining import (
     retrain,
     template_design,
 )
+from archwright.supernet.searched import Searched, told
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
 
-
-@dataclass(frozen=True)
-class _Searched:
-    """What the searches have in common."""
-
-    genotype: dict[str, Any]
-    designs: Mapping[str, Design]
-    seconds: float
-    epochs: int
-    val_accuracy: float | None
-    peak: float | None
-    expected_latency: float | None
-    more: dict[str, Any]
-    history: tuple[dict[str, Any], ...] = ()
+Judge = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the result of a search to what a table says of it."""
 
 
 def run_oneshot(
-    asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None
-) -> dict[str, Any]:
+    asked: OneShot, data: Data, folder: Path | None = None, say: Callable[[str], object] | None = None,
+    judge: Judge | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Search, and retrain what was found; JSON-able.
 
     Args:
@@ -62,19 +57,19 @@ def run_oneshot(
         data: images.
         folder: keeps all; the same call goes on from it.
         say: called with a line on each step.
+        judge: called with the result of the search; what it gives is the result's ``ranking``.
 
     Raises:
         SettingsError: settings that make no sense, other ones than the folder's, or a search that broke.
     """
     say = say or (lambda _: None)
-    method, micro, settings = asked.settings()
+    search = _prepared(asked, data)
     size, training = asked.final()
-    check_images(data)
     training.augmentation(data.input_shape)
     asked.run.examples(data, training)
     if folder is not None:
-        _claim(folder, asked, data, training)
-    found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
+        claim(folder, asked, data)
+    found = search(size, folder, say)
     result: dict[str, Any] = {
         "method": asked.method,
         "genotype": found.genotype,
@@ -85,16 +80,18 @@ def run_oneshot(
         },
         "expected_latency": found.expected_latency,
     }  # fmt: skip
+    if judge is not None:
+        result["ranking"] = judge(result)
     files: dict[str, Path] = {}
     if asked.retrain:
         for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name], made = _retrained(asked, design, data, training, folder, name)
             files |= made
-    if folder is not None and found.history:
-        files["alphas"] = folder / "alphas.json"
-        write_json(files["alphas"], list(found.history))
     if folder is not None:
+        if found.history:
+            files["alphas"] = folder / "alphas.json"
+            write_json(files["alphas"], list(found.history))
         files["result"] = folder / RESULT
     result["files"] = {name: str(path) for name, path in files.items()}
     if folder is not None:
@@ -102,24 +99,40 @@ def run_oneshot(
     return result
 
 
+def _prepared(asked: OneShot, data: Data) -> Callable[..., Searched]:
+    """``(size, folder, say) -> what was found``.
+
+    Raises:
+        SettingsError: settings that make no sense, or data that cannot be searched.
+    """
+    if asked.family == "nasbench201":
+        method, edge, settings = asked.edges()
+        check_data(data, edge)
+        if asked.sample:
+            check_sample(asked.sample)
+        return partial(EDGE_SEARCHES[method.search], asked, data, edge, settings)
+    method, micro, settings = asked.settings()
+    check_images(data)
+    return partial(_SEARCHES[method.search], asked, data, micro, settings)
+
+
 def _cells(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     file = None if folder is None else folder / "search.safetensors"
-    _mind(asked, micro, settings, data, say)
-    peak = _peak(asked, folder)
+    mind_cells(asked, data, micro, settings, say)
+    peak = peak_of(asked, folder)
     found = search_cells(
-        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file,
-        on_epoch=_told(say, "search", peak),
-    )  # fmt: skip
-    return _Searched(
+        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search", peak)
+    )
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": cells_design(found.cells, micro, size, keep_tower=asked.run.keep_tower)},
+        {"retrain": _design(asked, found.cells, micro, size)},
         found.search.seconds,
         len(found.search.curve),
-        found.search.curve[-1]["val_accuracy"],
         peak.mb,
+        found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
         found.search.history,
@@ -129,38 +142,35 @@ def _cells(
 def _random(
     asked: OneShot, _data: Data, micro: MicroSettings, _settings: JointSettings, size: Mapping[str, int],
     _folder: Path | None, _say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    design = cells_design(cells, micro, size, keep_tower=asked.run.keep_tower)
-    return _Searched(plain, {"retrain": design}, 0.0, 0, None, None, None, {})
+    return Searched(plain, {"retrain": _design(asked, cells, micro, size)}, 0.0, 0, None, None, None, {})
 
 
 def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
-    _mind(asked, replace(micro, types=TYPES if version == "types" else 0), settings, data, say)
-    duo = macro_duo(version, _stand_ins(micro, version), *_shape(data), micro.channels, size["cells"], asked.seed)
-    _check(asked, duo, macro_settings(version, settings), data, say, "that of the template")
-    peak = _peak(asked, folder)
+    mind_template(asked, data, version, micro, settings, size["cells"], say)
+    peak = peak_of(asked, folder)
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
-        on_epoch=_told(say, "cells, then template", peak),
+        on_epoch=told(say, "cells, then template", peak),
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
     design = template_design(version, found.cells, found.choice, size["channels"])
     assert design.family.default is not None
-    return _Searched(
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
         len(found.micro.search.curve) + len(found.macro.curve),
-        found.macro.curve[-1]["val_accuracy"],
         peak.mb,
+        found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
         (*found.micro.search.history, *found.macro.history),
@@ -170,7 +180,7 @@ def _template(
 def _tournament(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
-) -> _Searched:  # fmt: skip
+) -> Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
     for name in ("tiers", "largest"):
         whole(name, options[name])
@@ -182,7 +192,7 @@ def _tournament(
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     processes = max(1, min(asked.workers, rules.games(rules.tiers)))
-    _mind(asked, replace(micro, lists=rules.draw(asked.seed)), settings, data, say, processes)
+    mind_cells(asked, data, replace(micro, lists=rules.draw(asked.seed)), settings, say, processes)
     outcome = dynamic_search(
         data, micro, settings, tournament=rules, seed=asked.seed, device=asked.device, folder=folder,
         workers=asked.workers, on_game=lambda g: say(f"tier {g.tier}, game {g.number} is over"),
@@ -190,13 +200,13 @@ def _tournament(
     report = dynamic_report(outcome, size["cells"])
     latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
     figures = [played.figures for _, played in outcome.games]
-    return _Searched(
+    return Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": cells_design(outcome.cells, micro, size, keep_tower=asked.run.keep_tower)},
+        {"retrain": _design(asked, outcome.cells, micro, size)},
         sum(each["seconds"] for each in figures),
         sum(int(each["epochs"]) for each in figures),
-        figures[-1]["val_accuracy"],
         max((each["peak_memory_mb"] for each in figures if "peak_memory_mb" in each), default=None),
+        figures[-1]["val_accuracy"],
         figures[-1].get("expected_latency"),
         {"searches": report["searches"], "lists": report["lists"], "frequencies": report["frequencies"], **latency},
     )
@@ -205,38 +215,6 @@ def _tournament(
 _SEARCHES = {
     "cells": _cells, "random": _random, "skips": _template, "types": _template, "dynamic": _tournament, "combined": _tournament,
 }  # fmt: skip
-
-
-def _mind(
-    asked: OneShot, micro: MicroSettings, settings: JointSettings, data: Data, say: Callable[[str], object],
-    processes: int = 1,
-) -> None:  # fmt: skip
-    """Look whether there is memory for a search of cells."""
-    _check(asked, micro_duo(micro, *_shape(data), asked.seed)[0], settings, data, say, "the search of cells", processes)
-
-
-def _check(
-    asked: OneShot, duo: Duo, settings: JointSettings, data: Data, say: Callable[[str], object], what: str,
-    processes: int = 1,
-) -> None:  # fmt: skip
-    mind_memory(
-        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.run.memory
-    )  # fmt: skip
-
-
-def _shape(data: Data) -> tuple[int, int]:
-    return data.input_shape[0], data.num_classes
-
-
-def _stand_ins(micro: MicroSettings, version: str) -> dict[str, Nodes]:
-    """Cells as a search could find them, of operations that take much memory."""
-    heavy = next((name for name in ("sep_conv_5x5", "sep_conv_3x3") if name in micro.operations), micro.operations[-1])
-    nodes: Nodes = [[(heavy, 0), (heavy, 1)]] * micro.nodes
-    return dict.fromkeys((f"type{t}" for t in range(TYPES)) if version == "types" else ("normal", "reduce"), nodes)
-
-
-def _peak(asked: OneShot, folder: Path | None) -> Peak:
-    return Peak(asked.device, None if folder is None else folder / "memory.json")
 
 
 def _latency(
@@ -255,13 +233,20 @@ def _latency(
     cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
     with seeded(derived_seed(asked.seed, 50)):
         network = final_network(
-            dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
+            dict.fromkeys(micro.kinds, cell), merged(data.input_shape)[0], data.num_classes, channels=micro.channels,
             depth=micro.search_cells, around=micro.template, tower=False,
         )  # fmt: skip
+    merge_in_stem(network, data.input_shape)
     weights = measure_weights(network, rules.pool, data.input_shape, batch_size=64, device=asked.device)
     if path is not None:
         weights.save(path)
     return weights.table()
+
+
+def _design(asked: OneShot, cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping[str, int]) -> Design:
+    if asked.run.keep_tower:
+        micro = replace(micro, template=replace(micro.template, tower=True))
+    return cells_design(cells, micro, size)
 
 
 def _retrained(
@@ -270,8 +255,8 @@ def _retrained(
     """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     network, figures, validation = retrain(
-        design, data, training, run=asked.run, given=asked.training, seed=asked.seed, device=asked.device,
-        checkpoint=checkpoint,
+        design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint, run=asked.run,
+        given=asked.training,
     )  # fmt: skip
     if folder is None:
         return figures, {}
@@ -283,10 +268,14 @@ def _retrained(
     return figures, {f"{prefix}{kind}": path for kind, path in files.items()}
 
 
-def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None:
-    """Refuse a folder of another run, and write down what this one is."""
+def claim(folder: Path, asked: OneShot, data: Data) -> None:
+    """Make a folder this run's, or refuse one of another run.
+
+    Raises:
+        SettingsError: it holds other settings, or cannot be read.
+    """
     identity = {
-        "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
+        "family": asked.family, "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
@@ -302,20 +291,10 @@ def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None
                 f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    loose = {"training": training.to_json(), "device": asked.device, "command": list(asked.command)}
-    loose["given"] = list(asked.training)
+    run = {"run": asdict(asked.run), "given": sorted(asked.training)}
+    loose = run | {"training": asked.final()[1].to_json(), "device": asked.device, "command": list(asked.command)}
     write_json(path, {**identity, **loose, "dataset": data.description()})
 
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:
     return [[[name, i] for name, i in node] for node in nodes]
-
-
-def _told(say: Callable[[str], object], what: str, peak: Peak) -> Callable[[int, Mapping[str, float]], bool]:
-    def on_epoch(epoch: int, point: Mapping[str, float]) -> bool:
-        peak.note()
-        accuracy = f", validation accuracy {point['val_accuracy']:.3f}" if "val_accuracy" in point else ""
-        say(f"{what}: epoch {epoch}, loss {point['student_loss']:.3f}{accuracy}")
-        return True
-
-    return on_epoch
