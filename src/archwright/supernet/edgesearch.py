@@ -13,6 +13,7 @@ from archwright.families.nasbench201 import to_string
 from archwright.space import Architecture
 from archwright.supernet.methods import OneShot
 from archwright.supernet.nasbench201 import EdgeSettings, random_edges, search_edges
+from archwright.supernet.needs import mind_edges, peak_of
 from archwright.supernet.ranking import one_shot_accuracies
 from archwright.supernet.retraining import Design
 from archwright.supernet.searched import Searched, told
@@ -25,8 +26,10 @@ def edges(
 ) -> Searched:  # fmt: skip
     """A joint search, and the sample that is asked for."""
     file = None if folder is None else folder / "search.safetensors"
+    mind_edges(asked, data, edge, settings, say)
+    peak = peak_of(asked, folder)
     found = search_edges(
-        data, edge, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search")
+        data, edge, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search", peak)
     )
     more: dict[str, Any] = {
         "curve": list(found.search.curve), "operations": list(found.operations), "alpha": [list(r) for r in found.alpha],
@@ -35,8 +38,11 @@ def edges(
         say(f"{asked.sample} cells with the weights of the search")
         scores = one_shot_accuracies(found.student, data, asked.sample, seed=derived_seed(asked.seed, 70))
         more["one_shot"] = [list(pair) for pair in scores]
-    seconds, accuracy = found.search.seconds, found.search.curve[-1]["val_accuracy"]
-    return _found(found.architecture, size, seconds, accuracy, more, found.search.history)
+    search = found.search
+    return Searched(
+        *_found(found.architecture, size), search.seconds, len(search.curve), peak.mb, search.curve[-1]["val_accuracy"], None,
+        more, search.history,
+    )  # fmt: skip
 
 
 def random(
@@ -44,19 +50,12 @@ def random(
     _folder: Path | None, _say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
     """A cell without a search."""
-    return _found(random_edges(edge, asked.seed), size, 0.0, None, {})
+    return Searched(*_found(random_edges(edge, asked.seed), size), 0.0, 0, None, None, None, {})
 
 
-def _found(
-    architecture: Architecture, size: Mapping[str, int], seconds: float, accuracy: float | None,
-    more: dict[str, Any], history: tuple[dict[str, Any], ...] = (),
-) -> Searched:  # fmt: skip
+def _found(architecture: Architecture, size: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Design]]:
     family = get_family("nasbench201", **size)
-    return Searched(
-        {"cell": to_string(architecture)},
-        {"retrain": Design(family, architecture)},
-        seconds, accuracy, None, more, history,
-    )  # fmt: skip
+    return {"cell": to_string(architecture)}, {"retrain": Design(family, architecture)}
 
 
 EDGE_SEARCHES = {"cells": edges, "random": random}

@@ -270,6 +270,11 @@ class OneShot:
         if self.sample and self.family != "nasbench201":
             raise SettingsError("a sample is judged for nasbench201 alone; leave it out")
 
+    @property
+    def searching(self) -> dict[str, Any]:
+        """The options that make a search another one."""
+        return {name: value for name, value in self.options.items() if name != "memory"}
+
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
 

@@ -10,7 +10,7 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
 
-CHOICES = {"retrain_on": ("all", "train")}
+CHOICES = {"retrain_on": ("all", "train"), "memory": ("check", "ignore")}
 SIZES = ((3.0e6, 3e-4, 0.2), (3.5e6, 3e-4, 0.3), (float("inf"), 5e-4, 0.3))
 """Below so many parameters the public code of CDARTS retrains with this weight decay and drop path."""
 
@@ -26,6 +26,7 @@ class RunOptions:
         keep_tower: the auxiliary tower stays in retraining where the template has no heads.
         retrain_on: ``all`` examples that are not for the test, or ``train`` without the validation split.
         by_size: weight decay and drop path of retraining follow the number of parameters (:data:`SIZES`).
+        memory: whether a search that needs more memory than there is, is refused (``check``) or goes on.
 
     Raises:
         SettingsError: a value out of range.
@@ -36,6 +37,7 @@ class RunOptions:
     keep_tower: bool = False
     retrain_on: Literal["all", "train"] = "all"
     by_size: bool = False
+    memory: Literal["check", "ignore"] = "check"
 
     def __post_init__(self) -> None:
         for option in fields(self):

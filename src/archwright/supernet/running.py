@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,9 +23,10 @@ from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.edgesearch import EDGE_SEARCHES
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.methods import TOURNAMENT, Method, OneShot, find_method, whole
+from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.nasbench201 import check_data
+from archwright.supernet.needs import mind_cells, mind_template, peak_of
 from archwright.supernet.ranking import check_sample
 from archwright.supernet.retraining import (
     MODELS,
@@ -64,7 +63,7 @@ def run_oneshot(
         SettingsError: settings that make no sense, other ones than the folder's, or a search that broke.
     """
     say = say or (lambda _: None)
-    method, settings, search = _prepared(asked, data)
+    search = _prepared(asked, data)
     size, training = asked.final()
     training.augmentation(data.input_shape)
     asked.run.examples(data, training)
@@ -76,8 +75,8 @@ def run_oneshot(
         "genotype": found.genotype,
         **found.designs["retrain"].to_json(),
         "search": {
-            "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
-            "peak_memory_mb": _peak_memory(), **found.more,
+            "seconds": found.seconds, "epochs": found.epochs, "val_accuracy": found.val_accuracy,
+            "peak_memory_mb": found.peak, **found.more,
         },
         "expected_latency": found.expected_latency,
     }  # fmt: skip
@@ -92,7 +91,7 @@ def run_oneshot(
     if folder is not None:
         if found.history:
             files["alphas"] = folder / "alphas.json"
-            files["alphas"].write_text(json.dumps(found.history))
+            write_json(files["alphas"], list(found.history))
         files["result"] = folder / RESULT
     result["files"] = {name: str(path) for name, path in files.items()}
     if folder is not None:
@@ -100,8 +99,8 @@ def run_oneshot(
     return result
 
 
-def _prepared(asked: OneShot, data: Data) -> tuple[Method, JointSettings, Callable[..., Searched]]:
-    """The method, its settings and ``(size, folder, say) -> what was found``.
+def _prepared(asked: OneShot, data: Data) -> Callable[..., Searched]:
+    """``(size, folder, say) -> what was found``.
 
     Raises:
         SettingsError: settings that make no sense, or data that cannot be searched.
@@ -111,10 +110,10 @@ def _prepared(asked: OneShot, data: Data) -> tuple[Method, JointSettings, Callab
         check_data(data, edge)
         if asked.sample:
             check_sample(asked.sample)
-        return method, settings, partial(EDGE_SEARCHES[method.search], asked, data, edge, settings)
+        return partial(EDGE_SEARCHES[method.search], asked, data, edge, settings)
     method, micro, settings = asked.settings()
     check_images(data)
-    return method, settings, partial(_SEARCHES[method.search], asked, data, micro, settings)
+    return partial(_SEARCHES[method.search], asked, data, micro, settings)
 
 
 def _cells(
@@ -122,13 +121,17 @@ def _cells(
     folder: Path | None, say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
     file = None if folder is None else folder / "search.safetensors"
+    mind_cells(asked, data, micro, settings, say)
+    peak = peak_of(asked, folder)
     found = search_cells(
-        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search")
+        data, micro, settings, seed=asked.seed, device=asked.device, checkpoint=file, on_epoch=told(say, "search", peak)
     )
     return Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
         {"retrain": _design(asked, found.cells, micro, size)},
         found.search.seconds,
+        len(found.search.curve),
+        peak.mb,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
@@ -142,7 +145,7 @@ def _random(
 ) -> Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return Searched(plain, {"retrain": _design(asked, cells, micro, size)}, 0.0, None, None, {})
+    return Searched(plain, {"retrain": _design(asked, cells, micro, size)}, 0.0, 0, None, None, None, {})
 
 
 def _template(
@@ -151,9 +154,11 @@ def _template(
 ) -> Searched:  # fmt: skip
     version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
+    mind_template(asked, data, version, micro, settings, size["cells"], say)
+    peak = peak_of(asked, folder)
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
-        on_epoch=told(say, "cells, then template"),
+        on_epoch=told(say, "cells, then template", peak),
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
@@ -163,6 +168,8 @@ def _template(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
+        len(found.micro.search.curve) + len(found.macro.curve),
+        peak.mb,
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
@@ -184,19 +191,23 @@ def _tournament(
     if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
+    processes = max(1, min(asked.workers, rules.games(rules.tiers)))
+    mind_cells(asked, data, replace(micro, lists=rules.draw(asked.seed)), settings, say, processes)
     outcome = dynamic_search(
         data, micro, settings, tournament=rules, seed=asked.seed, device=asked.device, folder=folder,
         workers=asked.workers, on_game=lambda g: say(f"tier {g.tier}, game {g.number} is over"),
     )  # fmt: skip
     report = dynamic_report(outcome, size["cells"])
     latency = {"latency_table": dict(micro.latency)} if micro.latency is not None else {}
-    last = outcome.games[-1][1]
+    figures = [played.figures for _, played in outcome.games]
     return Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
         {"retrain": _design(asked, outcome.cells, micro, size)},
-        sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
-        last.figures.get("val_accuracy"),
-        last.figures.get("expected_latency"),
+        sum(each["seconds"] for each in figures),
+        sum(int(each["epochs"]) for each in figures),
+        max((each["peak_memory_mb"] for each in figures if "peak_memory_mb" in each), default=None),
+        figures[-1]["val_accuracy"],
+        figures[-1].get("expected_latency"),
         {"searches": report["searches"], "lists": report["lists"], "frequencies": report["frequencies"], **latency},
     )
 
@@ -264,7 +275,7 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
         SettingsError: it holds other settings, or cannot be read.
     """
     identity = {
-        "family": asked.family, "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
+        "family": asked.family, "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
@@ -287,9 +298,3 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:
     return [[[name, i] for name, i in node] for node in nodes]
-
-
-def _peak_memory() -> float:
-    """Of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
