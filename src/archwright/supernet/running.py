@@ -22,7 +22,7 @@ from archwright.shapes import merged
 from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.edgesearch import EDGE_SEARCHES
-from archwright.supernet.hierarchical import search_hierarchically
+from archwright.supernet.hierarchical import macro_settings, search_hierarchically
 from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
 from archwright.supernet.nasbench201 import check_data
@@ -159,6 +159,7 @@ def _template(
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
         on_epoch=told(say, "cells, then template", peak),
+        macro=macro_settings(version, settings, asked.run.macro_lr, asked.run.macro_lr_of),
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
