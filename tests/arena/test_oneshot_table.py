@@ -32,10 +32,10 @@ def test_searches_are_looked_up_and_kept(tmp_path) -> None:
     assert accuracy["ours"]["mean"] == pytest.approx(sum(mine) / 2)
     assert accuracy["published"]["mean"] is None  # of another data set
     assert {r["measure"] for r in found["rows"] if r["searcher"] == "random_v4"} == {"accuracy", "rank"}
-    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/result.json")}
     again = reproduce_oneshot(runs=2, only=["darts1", "random"], options=TINY, out=tmp_path)
     assert again == found
-    assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/result.json")}
     with pytest.raises(SettingsError, match=r"other settings \(options\)"):
         reproduce_oneshot(runs=1, only=["darts1"], options={**TINY, "channels": 8}, out=tmp_path)
 

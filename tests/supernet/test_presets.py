@@ -9,7 +9,7 @@ from archwright.evaluate.settings import Training
 from archwright.layers.operations import MASTER, OPERATION_SETS
 from archwright.supernet.methods import ALIASES, METHODS, OneShot
 from archwright.supernet.micro import random_cells
-from archwright.supernet.running import _final, run_oneshot
+from archwright.supernet.running import _design, run_oneshot
 
 ROWS = [
     *(f"{kind}_v{v}" for kind in ("random", "cdarts", "icdarts") for v in range(5)),
@@ -129,7 +129,8 @@ def test_decay_and_drop_path_by_size() -> None:
 def test_the_tower_of_retraining(method, options, there, data) -> None:
     asked = OneShot(method, options)
     micro = asked.settings()[1]
-    network = _final(asked, random_cells(micro, 0), data, micro, {"channels": 4, "cells": 3})()
+    design = _design(asked, random_cells(micro, 0), micro, {"channels": 4, "cells": 3})
+    network = design.family.build(design.architecture, (1, 8, 8), 2)
     assert (network.tower is not None) == there
     assert micro.template.heads == (method == "icdarts")
 

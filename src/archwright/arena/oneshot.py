@@ -141,7 +141,7 @@ def _result(asked: OneShot, data: Data, folder: Path) -> dict[str, Any]:
     file = folder / "result.json"
     if not file.is_file():
         return run_oneshot(asked, data, folder)
-    claim(folder, asked, data)
+    claim(folder, asked, data, asked.final()[1])
     result: dict[str, Any] = json.loads(file.read_text())
     sampled = len(result["search"].get("one_shot", ()))
     return result if sampled == asked.sample else run_oneshot(asked, data, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,12 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
 }
 """What ``--small`` sets: for trying a method on a few thousand small images, not for figures to report."""
 
+SHOWN = {
+    "test_accuracy": "test accuracy", "test_auc": "test AUC", "test_f_beta": "test F_beta", "params": "parameters",
+    "seconds_per_batch": "s/batch",
+}  # fmt: skip
+"""Figures of a retrained network that are shown, and what they are called."""
+
 
 def oneshot(
     method: Annotated[
@@ -61,6 +68,11 @@ def oneshot(
         bool, typer.Option("--small", help="Small networks and few epochs, to try a method; options still count.")
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
+    merge: Annotated[
+        str,
+        typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
+    ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
@@ -102,7 +114,7 @@ def oneshot(
     json: common.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines on progress.")] = False,
 ) -> None:
-    """Search cells inside one network (ICDARTS and its variants), then retrain and test what was found."""
+    """Search cells inside one network (ICDARTS and its variants), then retrain, test and export what was found."""
     from archwright.data import load_data
     from archwright.supernet.methods import OneShot
     from archwright.supernet.repeated import run_repeatedly
@@ -119,12 +131,14 @@ def oneshot(
         seed,
         device,
         workers,
+        onnx,
+        ["archwright", *sys.argv[1:]],
         family,
         sample,
     )
     asked.settings() if family == "darts" else asked.edges()
     judge = _judge(family, table, dataset, signal, data_dir)
-    loaded = load_data(data, limit=limit)
+    loaded = load_data(data, limit=limit, merge=merge)
     err = common.console(stderr=True)
     show = not quiet and not json
     name = [method.rpartition(":")[2], *([family] if family != "darts" else []), loaded.name]
@@ -171,13 +185,11 @@ def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
         out.print(f"[bold]{kind}[/bold]  {nodes}", markup=True)
-    rows = [
-        [name, *(common.number(result[name][m]) for m in ("test_accuracy", "params", "seconds_per_batch"))]
-        for name in ("retrain", "initial")
-        if name in result
-    ]
-    if rows:
-        out.print(common.table("Retrained", ["network", "test accuracy", "parameters", "s/batch"], rows))
+    found = {name: result[name] for name in ("retrain", "initial") if name in result}
+    for name, figures in list(found.items())[:1]:
+        shown = [m for m in SHOWN if m in figures]
+        rows = [[name, *(common.number(own[m]) for m in shown)] for name, own in found.items()]
+        out.print(common.table("Retrained", ["network", *(SHOWN[m] for m in shown)], rows))
     if "ranking" in result:
         _show_ranking(result["ranking"])
     for kind, file in result["files"].items():

@@ -107,6 +107,16 @@ def without_affine(module: nn.Module) -> nn.Module:
     return module
 
 
+def with_affine(module: nn.Module) -> nn.Module:
+    """The same module, all its batch norms with scale and shift."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d) and not norm.affine:
+            norm.affine = True
+            norm.weight = nn.Parameter(torch.ones(norm.num_features))
+            norm.bias = nn.Parameter(torch.zeros(norm.num_features))
+    return module
+
+
 def _skip(channels: int, stride: int) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
 

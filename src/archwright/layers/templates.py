@@ -54,6 +54,7 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_dilated": Template(without=("dil_conv_3x3", "dil_conv_5x5")),
     "abl_separable": Template(without=("sep_conv_3x3", "sep_conv_5x5")),
     "abl_aux": Template(heads=False, tower=False),
+    "abl_keep_tower": Template(heads=False),
     "abl_stem_identity": Template(stem="identity"),
     "abl_stem_conv": Template(stem="conv1x1"),
     "abl_stem_concat": Template(stem="concat"),
@@ -61,7 +62,7 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_reduce_max": Template(reduction="maxpool"),
     "abl_reduce_conv": Template(reduction="conv"),
 }
-"""The eleven ablations by name, and the template without any."""
+"""The eleven ablations by name, one of them in two forms, and the template without any."""
 
 
 def template(name: str) -> Template:

@@ -14,6 +14,7 @@ from archwright.space import Architecture
 from archwright.supernet.methods import OneShot
 from archwright.supernet.nasbench201 import EdgeSettings, random_edges, search_edges
 from archwright.supernet.ranking import one_shot_accuracies
+from archwright.supernet.retraining import Design
 from archwright.supernet.searched import Searched, told
 from archwright.supernet.settings import JointSettings
 
@@ -35,27 +36,23 @@ def edges(
         scores = one_shot_accuracies(found.student, data, asked.sample, seed=derived_seed(asked.seed, 70))
         more["one_shot"] = [list(pair) for pair in scores]
     seconds, accuracy = found.search.seconds, found.search.curve[-1]["val_accuracy"]
-    return _found(found.architecture, data, size, seconds, accuracy, more, found.search.history)
+    return _found(found.architecture, size, seconds, accuracy, more, found.search.history)
 
 
 def random(
-    asked: OneShot, data: Data, edge: EdgeSettings, _settings: JointSettings, size: Mapping[str, int],
+    asked: OneShot, _data: Data, edge: EdgeSettings, _settings: JointSettings, size: Mapping[str, int],
     _folder: Path | None, _say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
     """A cell without a search."""
-    return _found(random_edges(edge, asked.seed), data, size, 0.0, None, {})
+    return _found(random_edges(edge, asked.seed), size, 0.0, None, {})
 
 
 def _found(
-    architecture: Architecture, data: Data, size: Mapping[str, int], seconds: float, accuracy: float | None,
+    architecture: Architecture, size: Mapping[str, int], seconds: float, accuracy: float | None,
     more: dict[str, Any], history: tuple[dict[str, Any], ...] = (),
 ) -> Searched:  # fmt: skip
-    family = get_family("nasbench201", **size)
-    return Searched(
-        {"cell": to_string(architecture)},
-        {"retrain": lambda: family.build(architecture, data.input_shape, data.num_classes)},
-        seconds, accuracy, None, more, history, family, architecture,
-    )  # fmt: skip
+    design = Design(get_family("nasbench201", **size), architecture)
+    return Searched({"cell": to_string(architecture)}, {"retrain": design}, seconds, accuracy, None, more, history)
 
 
 EDGE_SEARCHES = {"cells": edges, "random": random}

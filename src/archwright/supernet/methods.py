@@ -5,7 +5,7 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -108,11 +108,6 @@ _METHODS: Mapping[str, Method] = {
         for name, around in TEMPLATES.items()
         if name != "base"
     },
-    "abl_keep_tower": Method(
-        "ICDARTS, template ablation aux, with the auxiliary tower of retraining",
-        micro={"template": TEMPLATES["abl_aux"]},
-        options={"keep_tower": True},
-    ),
     "opspace_dynamic": Method("a tournament of ICDARTS searches over 33 operations", "dynamic"),
     "combined": Method("the tournament with XDARTS cells and a measured latency penalty", "combined"),
     "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
@@ -125,6 +120,7 @@ STUDIES: Mapping[str, Method] = {
         micro={"evaluation_cells": 14},
         settings={
             "pretrain_epochs": 10, "warmup_epochs": 3, "lr": 0.8, "weight_decay": 1e-5, "arch_weight_decay": 1e-5, "crop": 0,
+            "vertical_flip": True,
         },
         options={"lr_batch": 1024},
         network={"cells": 14},
@@ -246,6 +242,8 @@ class OneShot:
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        onnx: whether to export to ONNX too.
+        command: words that called for it, for the model card.
         family: whose cells are searched, ``darts`` or ``nasbench201``.
         sample: random cells of nasbench201 that are judged with the weights of the search; 0 for none.
 
@@ -261,6 +259,8 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    onnx: bool = False
+    command: Sequence[str] = ()
     family: str = "darts"
     sample: int = 0
 

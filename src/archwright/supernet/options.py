@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -62,7 +63,7 @@ class RunOptions:
             )
         return data.joined()
 
-    def sized(self, training: Training, params: int, given: set[str]) -> Training:
+    def sized(self, training: Training, params: int, given: Collection[str]) -> Training:
         """The training of a network of so many parameters; what was ``given`` by hand stays."""
         if not self.by_size:
             return training

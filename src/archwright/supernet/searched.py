@@ -6,10 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
-from archwright.families import Family
-from archwright.space import Architecture
+from archwright.supernet.retraining import Design
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 
@@ -20,24 +17,21 @@ class Searched:
 
     Attributes:
         genotype: the cells, JSON-able.
-        networks: to be retrained, by the name that they have in the result.
+        designs: to be retrained, by the name that they have in the result.
         seconds: of the search.
         val_accuracy: of its evaluation network in the end.
         expected_latency: of the search network.
         more: what else the result says of the search.
         history: the architecture parameters after every epoch.
-        family, architecture: that the cells stand for, where the search knows them.
     """
 
     genotype: dict[str, Any]
-    networks: Mapping[str, Callable[[], nn.Module]]
+    designs: Mapping[str, Design]
     seconds: float | None
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
     history: tuple[dict[str, Any], ...] = ()
-    family: Family | None = None
-    architecture: Architecture | None = None
 
 
 def told(say: Callable[[str], object], what: str) -> OnEpoch:
