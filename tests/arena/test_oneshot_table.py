@@ -48,6 +48,11 @@ def test_without_none_is_what_the_same_search_under_v0_finds(tmp_path) -> None:
     assert "none" not in cells["darts1, V0"]
 
 
+def test_a_whole_name_means_that_method_alone(tmp_path) -> None:
+    found = reproduce_oneshot(runs=1, only=["cdarts"], options=TINY, out=tmp_path)
+    assert {run["method"] for run in found["runs"]} == {"cdarts"}
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
