@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def toy(missing=0):
     noisy = np.random.default_rng(0).normal(accuracy[:, None], 1.0, (125, 2))
     every = (
         Column("digits", "val_accuracy", "maximize", accuracy[:, None, None], (8,)),
+        Column("digits", "loss", "minimize", (100 - accuracy)[:, None, None], (8,)),
         Column("digits", "noisy", "maximize", noisy[:, None, :], (8,), (0, 1)),
     )
     return Table("toy", space, codes, every)
@@ -122,9 +124,43 @@ def test_training_and_test_rows_do_not_meet_and_lack_no_value(monkeypatch):
     assert fits[2] != fits[0]
 
 
+def test_workers_change_nothing_but_the_seconds():
+    one, two = trials(), trials(workers=2)
+    for key, measured in one.values.items():
+        for measure in ("spearman", "kendall", "nll", "coverage", "width"):
+            np.testing.assert_array_equal(measured[measure], two.values[key][measure])
+
+
+def test_every_run_is_counted_by_its_surrogate_also_with_workers():
+    done = []
+    trials(names=("ridge", "forest"), workers=2, on_done=done.append)
+    assert done == ["ridge", "ridge", "forest", "forest"]
+
+
+def test_a_report_is_ranked_and_the_signal_stays_what_is_predicted():
+    table = toy()
+    plain, other = trials(table), trials(table, report=read_signal(table, "digits", "loss"))
+    mine, theirs = plain.values["ridge", 40], other.values["ridge", 40]
+    np.testing.assert_allclose(theirs["spearman"], mine["spearman"])
+    np.testing.assert_array_equal(theirs["nll"], mine["nll"])
+    noisy = trials(table, signal="noisy", report=read_signal(table, "digits", "noisy#0"))
+    assert (
+        noisy.values["ridge", 40]["spearman"].mean()
+        != trials(table, signal="noisy").values["ridge", 40]["spearman"].mean()
+    )
+    assert noisy.result["report"] == "noisy after 8 epochs, seed 0"
+
+
+def test_rows_without_a_reported_value_take_no_part():
+    table, part = toy(), toy(missing=25)
+    both = Table("both", table.space, table.codes, (*table.columns, replace(part.columns[0], metric="part")))
+    assert trials(both, report=read_signal(both, "digits", "part")).test_rows == 60
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"sizes": (120,)}, "has 125 rows with val_accuracy after 8 epochs: too few for 120 to train on and 10 others"),
         ({"test_rows": 100}, "too few for 40 to train on and 100 others"),
         ({"sizes": (40, 10)}, "must be ascending, from 2 on, not 40, 10"),

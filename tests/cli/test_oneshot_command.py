@@ -27,7 +27,7 @@ def run(archwright, method, *more):
 def test_cells_are_found_retrained_and_kept(archwright):
     found = run(archwright, "icdarts")
     assert set(found) == {
-        "method", "genotype", "architecture", "family_options", "search", "retrain", "expected_latency", "files",
+        "method", "genotype", "architecture", "family", "family_options", "search", "retrain", "expected_latency", "files",
     }  # fmt: skip
     assert 0 <= found["retrain"]["test_accuracy"] <= 1
     assert found["search"]["seconds"] > 0
@@ -133,7 +133,7 @@ def test_games_of_a_tier_are_played_by_workers(archwright):
 
 def test_cells_of_other_rules_are_an_architecture_of_the_family_with_its_options(archwright):
     found = run(archwright, "xdarts_lat_0.05")
-    family = get_family("darts", channels=4, cells=3, **found["family_options"])
+    family = get_family(found["family"], **found["family_options"])
     assert (family.options["rule"], family.options["nodes"]) in (("xdarts", 1), ("darts", 1), ("idarts", 1))
     assert {k: [[list(p) for p in n] for n in v] for k, v in family.cells.cells(found["architecture"]).items()} == {
         k: [sorted(n, key=lambda pair: (pair[1], family.cells.choices.index(pair[0]))) for n in v]

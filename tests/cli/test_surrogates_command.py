@@ -58,12 +58,25 @@ def test_without_names_the_command_takes_those_without_cells(archwright, file, m
     assert "ridge" in done.out
 
 
+def test_runs_in_two_processes_judged_by_another_column(archwright, file):
+    words = ("arena", file, "--surrogates", "--train-sizes", 30, "--runs", 2, "--surrogate", "ridge", "--json")
+    one = archwright(*words, "--out", "one")
+    two = archwright(*words, "--out", "two", "--workers", 2, "--report", "test_accuracy")
+    assert two.code == 0, two.err
+    assert two.json["report"] == "test_accuracy after 8 epochs"
+    for measure in ("nll", "coverage", "spearman"):
+        assert two.json["results"][0][measure] == pytest.approx(one.json["results"][0][measure])
+    assert "rank correlations are with test_accuracy" in Path("two/surrogates.html").read_text()
+    assert "rank correlations are with" not in Path("one/surrogates.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--surrogates", "--budget", 5), "--budget is for searchers"),
         (("--surrogates", "-s", "ls"), "--searcher is for searchers"),
-        (("--surrogates", "--workers", 2), "--workers is for searchers"),
+        (("--surrogates", "--workers", 0), "workers must be at least 1, not 0"),
+        (("--surrogates", "--report", "accuracy"), "unknown metric 'accuracy'"),
         (("--train-sizes", "5"), "--train-sizes is for surrogates; add --surrogates"),
         (("--surrogate", "ridge"), "--surrogate is for surrogates; add --surrogates"),
         (("--surrogates", "--train-sizes", "5,x"), "--train-sizes takes positive whole numbers"),

@@ -9,7 +9,8 @@ from archwright.evaluate.settings import Training
 from archwright.layers.operations import MASTER, OPERATION_SETS
 from archwright.supernet.methods import ALIASES, METHODS, OneShot
 from archwright.supernet.micro import random_cells
-from archwright.supernet.running import _final, run_oneshot
+from archwright.supernet.retraining import cells_design
+from archwright.supernet.running import run_oneshot
 
 ROWS = [
     *(f"{kind}_v{v}" for kind in ("random", "cdarts", "icdarts") for v in range(5)),
@@ -129,7 +130,9 @@ def test_decay_and_drop_path_by_size() -> None:
 def test_the_tower_of_retraining(method, options, there, data) -> None:
     asked = OneShot(method, options)
     micro = asked.settings()[1]
-    network = _final(asked, random_cells(micro, 0), data, micro, {"channels": 4, "cells": 3})()
+    sizes = {"channels": 4, "cells": 3}
+    design = cells_design(random_cells(micro, 0), micro, sizes, keep_tower=asked.run.keep_tower)
+    network = design.family.build(design.architecture, data.input_shape, data.num_classes)
     assert (network.tower is not None) == there
     assert micro.template.heads == (method == "icdarts")
 

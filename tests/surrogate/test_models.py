@@ -150,11 +150,18 @@ def test_a_graph_network_sees_no_difference_between_writings_of_a_cell():
     np.testing.assert_array_equal(rows[0], rows[1])
 
 
-def test_the_deep_ensemble_takes_another_encoding():
-    known, targets = convolutions(CELLS, 0, 20)
-    model = DeepEnsembleSurrogate(CELLS, encoding="one_hot", epochs=3)
-    model.fit(known, targets)
-    assert model.predict(known)[0].shape == (20,)
+def test_the_deep_ensemble_learns_choices_without_order_and_not_from_one_number_each():
+    space = toy_space(4, 5)
+    rows = space.sample(np.random.default_rng(0), 160)
+    targets = np.array([sum((0, 4, 1, 5, 2)[int(str(v))] for v in a.values()) for a in rows], dtype=float)
+    found = {}
+    for encoding in ("one_hot", "ordinal"):
+        model = DeepEnsembleSurrogate(space, encoding=encoding, epochs=40)
+        model.fit(rows[:60], targets[:60])
+        found[encoding] = spearmanr(model.predict(rows[60:])[0], targets[60:]).statistic
+    assert found["one_hot"] > 0.8
+    assert found["one_hot"] > found["ordinal"] + 0.1
+    assert DeepEnsembleSurrogate(space).encoding == "one_hot"
 
 
 def test_two_cells_are_told_apart():

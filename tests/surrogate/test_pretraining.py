@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from archwright.errors import ArchwrightWarning, SettingsError
 from archwright.searchers import make_searcher
-from archwright.space import Choice, Space
+from archwright.space import Choice, Integer, Real, Space
 from archwright.surrogate import pretrain, read_header, store, stored
 from archwright.surrogate.pretraining import draw, encoded
 from archwright.testing.searchers import GOAL, additive, toy_space
@@ -46,6 +46,27 @@ def test_every_head_learns_its_clue(pretraining):
         predicted = made.predict(encoded(space, everything, "ordinal"), head).mean(0)
         if pretraining == "simultaneous" or head == 1:
             assert spearmanr(predicted, truth[:, head]).statistic > 0.9
+
+
+@pytest.mark.parametrize("encoding", ["ordinal", "one_hot"])
+def test_inputs_are_scaled_to_the_same_range_whatever_is_given(encoding):
+    space = Space(
+        block=Choice("conv", "mb"), depth=Integer(1, 8), wide=Integer(1, 500), rate=Real(1e-4, 1e-1, log=True),
+        ratio=Choice(2, 4, 6, when={"block": "mb"}), only=Choice("a"),
+    )  # fmt: skip
+    rows = space.sample(np.random.default_rng(0), 400)
+    whole = encoded(space, rows, encoding)
+    assert whole.abs().max() == 1
+    names = [i for i, name in enumerate(space.columns(encoding)) if not name.startswith("only")]
+    assert (whole[:, names].amin(0) < -0.9).all()
+    assert (whole[:, names].amax(0) > 0.9).all()
+    torch.testing.assert_close(encoded(space, rows[:3], encoding), whole[:3])
+
+
+def test_a_number_per_choice_is_its_place_from_minus_one_to_one():
+    space = Space(block=Choice("a", "b", "c", "d", "e"), more=Choice(2, 4, when={"block": "e"}))
+    rows = [{"block": "a"}, {"block": "d"}, {"block": "e", "more": 2}, {"block": "e", "more": 4}]
+    assert encoded(space, rows, "ordinal").tolist() == [[-1, -1], [0.5, -1], [1, 0], [1, 1]]
 
 
 def test_profiled_architectures_are_different_ones():

@@ -14,7 +14,8 @@ from archwright.report import style
 from archwright.report.writing import html_page, html_table, latex_table, markdown_table, svg, write_files
 
 CAPTION = (
-    "Spearman, Kendall: rank correlation of predictions and values. NLL: mean negative log density of a value under the "
+    "Spearman, Kendall: rank correlation of predictions and values (of what is reported, where that is something else). "
+    "NLL: mean negative log density of a value under the "
     "predicted mean and deviation. In 90%: share of the values within the predicted 90 % interval, which should be 0.9; width: "
     "how wide it is on average. NLL and width are in standard deviations of the values that are predicted: whoever predicts their mean "
     "and deviation for all has 1.42 and 3.29. Mean ± standard deviation over the runs."
@@ -25,8 +26,12 @@ def lead(trials: Trials) -> str:
     """What was compared, in one sentence."""
     return (
         f"Table {trials.table.name}, {trials.dataset}: surrogates of {trials.signal}, trained on random rows {trials.runs} times and "
-        f"judged on {trials.test_rows:,} others, the same for all."
+        f"judged on {trials.test_rows:,} others, the same for all{_ranked(trials)}."
     )
+
+
+def _ranked(trials: Trials) -> str:
+    return "" if trials.report == trials.signal else f"; the rank correlations are with {trials.report}"
 
 
 def main_table(trials: Trials, *, deviations: bool = True) -> tuple[list[str], list[list[str]]]:

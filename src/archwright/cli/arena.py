@@ -46,7 +46,10 @@ def arena(
     ] = None,
     report: Annotated[
         str | None,
-        typer.Option(help="What they are judged by: METRIC[@EPOCH][#SEED]. By default the signal.", show_default=False),
+        typer.Option(
+            help="What they are judged by (of surrogates: what they are to rank): METRIC[@EPOCH][#SEED]. By default the signal.",
+            show_default=False,
+        ),
     ] = None,
     fidelities: Annotated[
         str | None,
@@ -100,6 +103,22 @@ def arena(
             help="With --surrogates: how many other rows they are judged on; 1000 by default.", show_default=False
         ),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep every finished run in this file, and run none that is there: the same command goes on after an "
+            "interruption, and more runs or searchers are added to what is known. Delete it when searchers have changed.",
+            show_default=False,
+        ),
+    ] = None,
+    until_optimum: Annotated[
+        bool,
+        typer.Option(
+            "--until-optimum",
+            help="End a run when it has found the optimum, after which its best cannot change (one signal, also the report).",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     data_dir: common.DataDir = None,
@@ -110,8 +129,8 @@ def arena(
     surrogates_.check_options(context, surrogates=surrogates)
     if surrogates:
         surrogates_.compare(
-            table, dataset, signal or [], surrogate or [], sizes=train_sizes, test_rows=test_rows,
-            runs=5 if runs is None else runs, seed=seed, data_dir=data_dir, out=out, json=json,
+            table, dataset, signal or [], report, surrogate or [], sizes=train_sizes, test_rows=test_rows,
+            runs=5 if runs is None else runs, seed=seed, workers=workers, data_dir=data_dir, out=out, json=json,
         )  # fmt: skip
         return
     runs = 30 if runs is None else runs
@@ -142,6 +161,8 @@ def arena(
             seed=seed,
             workers=workers,
             on_done=lambda entry, _: advance(entry.label),
+            keep=keep,
+            until_optimum=until_optimum,
         )
     files = write_comparison(comparison, out)
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ def oneshot(
         bool, typer.Option("--small", help="Small networks and few epochs, to try a method; options still count.")
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
@@ -67,7 +69,7 @@ def oneshot(
     json: common.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines on progress.")] = False,
 ) -> None:
-    """Search cells inside one network (ICDARTS and its variants), then retrain and test what was found."""
+    """Search cells inside one network (ICDARTS and its variants), then retrain, test and export what was found."""
     from archwright.data import load_data
     from archwright.supernet.methods import OneShot
     from archwright.supernet.repeated import run_repeatedly
@@ -86,6 +88,8 @@ def oneshot(
         seed,
         device,
         workers,
+        onnx,
+        ["archwright", *sys.argv[1:]],
     )
     asked.settings()
     loaded = load_data(data, limit=limit)

@@ -11,7 +11,7 @@ from archwright.cli import common
 from archwright.errors import SettingsError
 
 OWN = {"surrogates", "surrogate", "train_sizes", "test_rows"}
-SHARED = {"table", "dataset", "signal", "runs", "seed", "data_dir", "out", "json"}
+SHARED = {"table", "dataset", "signal", "report", "workers", "runs", "seed", "data_dir", "out", "json"}
 
 
 def check_options(context: typer.Context, *, surrogates: bool) -> None:
@@ -32,12 +32,14 @@ def compare(
     name: str,
     dataset: str | None,
     signals: Sequence[str],
+    report: str | None,
     surrogates: Sequence[str],
     *,
     sizes: str,
     test_rows: int | None,
     runs: int,
     seed: int,
+    workers: int,
     data_dir: Path | None,
     out: Path,
     json: bool,
@@ -57,11 +59,12 @@ def compare(
     table = find_table(name, data_dir)
     where = table.dataset(dataset)
     signal = read_signal(table, where, signals[0]) if signals else default_signal(table, where)
+    judged = read_signal(table, where, report) if report else None
     names = list(surrogates) or suitable(table.space)
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         trials = compare_surrogates(
             table, where, signal, names, sizes=common.whole_numbers(sizes, "--train-sizes") or (), runs=runs, seed=seed,
-            test_rows=test_rows, on_done=advance,
+            test_rows=test_rows, report=judged, workers=workers, on_done=advance,
         )  # fmt: skip
     files = write_trials(trials, out)
     if json:

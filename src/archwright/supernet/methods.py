@@ -5,7 +5,7 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -233,6 +233,8 @@ class OneShot:
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        onnx: whether to export to ONNX too.
+        command: words that called for it, for the model card.
     """
 
     method: str
@@ -243,6 +245,8 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    onnx: bool = False
+    command: Sequence[str] = ()
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
@@ -280,7 +284,7 @@ class OneShot:
             SettingsError: a value out of range.
         """
         return RunOptions(
-            **{**METHODS[self.method].options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
+            **{**find_method(self.method).options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
         )
 
     def _around(self, settings: JointSettings) -> JointSettings:
@@ -300,7 +304,7 @@ class OneShot:
             if name not in NETWORK:
                 raise SettingsError(unknown("setting of the network", name, NETWORK))
             whole(name, value)
-        method = METHODS[self.method]
+        method = find_method(self.method)
         safe = {"centre_safe": True} if self.run.centre_safe else {}
         training = Training.from_json({**RETRAINING, **method.training, **safe, **self.training})
         return {**NETWORK, **method.network, **self.network}, training

@@ -19,6 +19,7 @@ from archwright.surrogate.base import Matrix, Prediction, Regressor, has_cells_o
 from archwright.surrogate.deep import DeepEnsemble
 from archwright.surrogate.graphs import GraphNetwork
 from archwright.surrogate.perceptrons import Perceptrons
+from archwright.surrogate.pretraining import encoded
 
 
 class DeepEnsembleSurrogate(Regressor):
@@ -26,18 +27,19 @@ class DeepEnsembleSurrogate(Regressor):
 
     Args:
         space, seed: see :class:`~archwright.surrogate.base.Regressor`.
-        encoding: ``ordinal``, as published, or another one of the space; scaled to -1 to 1.
+        encoding: ``one_hot``, ``ordinal``, as published, or another one of the space; scaled to -1 to 1. A number per choice
+            says that values in the middle are like both their neighbours, which is seldom so.
         epochs: of the training.
     """
 
     summary: ClassVar[str] = "deep ensemble of Ouertatani (2024), not pretrained"
 
-    def __init__(self, space: Space, *, seed: int = 0, encoding: str = "ordinal", epochs: int = 60) -> None:
+    def __init__(self, space: Space, *, seed: int = 0, encoding: str = "one_hot", epochs: int = 60) -> None:
         super().__init__(space, seed=seed)
         self.encoding, self.epochs = encoding, epochs
 
     def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
-        return self.space.encode(architectures, self.encoding) * 2 - 1
+        return np.asarray(encoded(self.space, architectures, self.encoding).double().numpy())
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
         self._ensemble = DeepEnsemble(rows.shape[1], 1, seed=self.seed)

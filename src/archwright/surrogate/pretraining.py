@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archwright.errors import ArchwrightWarning, SettingsError, unknown
 from archwright.space import Architecture, Space
+from archwright.space.parameters import Parameter
 from archwright.surrogate.deep import MEMBERS, DeepEnsemble
 
 if TYPE_CHECKING:
@@ -91,8 +92,17 @@ def draw(space: Space, count: int, rng: np.random.Generator) -> list[Architectur
 
 
 def encoded(space: Space, architectures: Sequence[Architecture], encoding: str) -> Tensor:
-    """``n x inputs``, from -1 to 1."""
-    return torch.from_numpy(space.encode(architectures, encoding)).float() * 2 - 1
+    """``n x inputs``; each column has its least value at -1 and its greatest at 1, whichever architectures are given."""
+    rows = space.encode(architectures, encoding)
+    if encoding == "ordinal":
+        low, high = np.array([_range(p) for p in space.parameters.values()]).T
+        rows = (rows - low) / np.maximum(high - low, 1.0)
+    return torch.from_numpy(rows).float() * 2 - 1
+
+
+def _range(parameter: Parameter) -> tuple[float, float]:
+    """What its ordinal column can hold: places of values, 0 to 1 of a real one, and -1 while it is not active."""
+    return -1.0 if parameter.when else 0.0, 1.0 if parameter.values is None else float(parameter.count - 1)
 
 
 def store(
@@ -107,7 +117,7 @@ def store(
         facts: whatever a reader should know, such as the clues.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return ensemble.save(path, {"space": space.to_json(), "encoding": encoding}, facts)
+    return ensemble.save(path, _about(space, encoding), facts)
 
 
 def stored(path: str | Path, space: Space, encoding: str = "ordinal", *, seed: int = 0) -> DeepEnsemble:
@@ -116,7 +126,11 @@ def stored(path: str | Path, space: Space, encoding: str = "ordinal", *, seed: i
     Raises:
         SettingsError: no such file, or one for another space or encoding.
     """
-    return DeepEnsemble.load(path, {"space": space.to_json(), "encoding": encoding}, seed=seed)
+    return DeepEnsemble.load(path, _about(space, encoding), seed=seed)
+
+
+def _about(space: Space, encoding: str) -> dict[str, Any]:
+    return {"space": space.to_json(), "encoding": encoding, "scale": [-1, 1]}
 
 
 def _targets(clues: NDArray[np.float64], names: Sequence[str]) -> Tensor:
