@@ -69,9 +69,9 @@ def mixture(states: Sequence[State], edges: Sequence[Edge], columns: Mapping[str
 
 def _nothing(states: Sequence[State], edges: Sequence[Edge]) -> Tensor:
     """Zeros of the node's shape."""
-    operations, _ = edges[0]
+    operations, weights = edges[0]
     zero: Tensor = next(iter(operations.values()))(states[0].x)
-    return zero
+    return zero * weights[0]
 
 
 def _unfinished(state: State, made: nn.Sequential) -> Normed:
