@@ -290,3 +290,14 @@ def test_impossible_clues_are_refused(archwright, table, words, message):
     done = archwright("arena", table, *words, "--runs", 2, "--budget", 10)
     assert done.code != 0
     assert message in done.err
+
+
+def test_any_surrogate_searches_a_table_and_one_that_cannot_is_refused(archwright):
+    words = ("arena", "nasbench201-digits", "--runs", 1, "--budget", 14, "--json", "--out", "out")
+    done = archwright(
+        *words, "-s", "surrogate-bo:surrogate=gp-wl,batch=2", "-s", "surrogate-bo:surrogate=ridge,acquisition=ts"
+    )
+    assert done.code == 0, done.err
+    wrong = archwright(*words, "-s", "surrogate-bo:surrogate=tree")
+    assert wrong.code == 2
+    assert "unknown surrogate 'tree'" in wrong.err

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from archwright.searchers.surrogate import expected_improvement
+from scipy.stats import norm
 
 Matrix = NDArray[np.float64]
 SMOOTH = 1e-3
 KAPPA = 1.0
+LEAST = 1e-9
+
+
+def expected_improvement(mean: Matrix, std: Matrix, best: float) -> Matrix:
+    """Over ``best``, to be maximised (Jones et al. 1998, equation 15)."""
+    std = np.maximum(std, LEAST)
+    z = (mean - best) / std
+    return np.asarray((mean - best) * norm.cdf(z) + std * norm.pdf(z))
 
 
 def improvement_probability(members: Matrix, best: float) -> Matrix:
@@ -33,6 +40,16 @@ ACQUISITIONS: Mapping[str, Callable[[Matrix, float, np.random.Generator], Any]] 
     "mean": lambda members, _, __: members.mean(axis=0),
 }
 """By name: probability of improvement, expected improvement, upper confidence bound, Thompson sampling of a member, mean."""
+
+
+NORMAL: Mapping[str, Callable[[Matrix, Matrix, float, np.random.Generator], Matrix]] = {
+    "ei": lambda mean, std, best, _: expected_improvement(mean, std, best),
+    "pi": lambda mean, std, best, _: np.asarray(norm.cdf((mean - best) / np.maximum(std, LEAST))),
+    "ucb": lambda mean, std, _, __: mean + KAPPA * std,
+    "ts": lambda mean, std, _, rng: rng.normal(mean, std),
+    "mean": lambda mean, _, __, ___: mean,
+}
+"""The same of predictions with a normal deviation; Thompson sampling draws for each candidate by itself."""
 
 
 def best_first(members: Matrix, best: float, acquisition: str, rng: np.random.Generator) -> NDArray[np.int64]:
