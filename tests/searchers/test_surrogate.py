@@ -93,7 +93,7 @@ class Spy(Regressor):
 def test_failures_count_as_the_worst_and_what_is_out_as_the_mean(monkeypatch):
     monkeypatch.setattr(SurrogateBO, "_model", lambda self: Spy(self.space))
     monkeypatch.setattr(Spy, "fitted", [])
-    searcher = SurrogateBO(toy_space(), GOAL, initial=4)
+    searcher = SurrogateBO(toy_space(), GOAL, initial=4, acquisition="mean")
     first = searcher.ask(4)
     for a, evaluation in zip(
         first, (Evaluation({"score": 2.0}), Evaluation({"score": 6.0}), Evaluation(status="failed"))
@@ -107,7 +107,7 @@ def test_failures_count_as_the_worst_and_what_is_out_as_the_mean(monkeypatch):
 def test_a_batch_is_chosen_with_one_fit_and_answers_may_come_late(monkeypatch):
     monkeypatch.setattr(SurrogateBO, "_model", lambda self: Spy(self.space))
     monkeypatch.setattr(Spy, "fitted", [])
-    searcher = SurrogateBO(toy_space(), GOAL, initial=11, batch=4)
+    searcher = SurrogateBO(toy_space(), GOAL, initial=11, batch=4, acquisition="mean")
     for a in searcher.ask(11):
         searcher.tell(a, additive(a))
     batch = searcher.ask(4)
