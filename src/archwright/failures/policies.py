@@ -16,7 +16,7 @@ from archwright.failures.conditions import GOAL, all_of
 from archwright.failures.deep import DeepBO
 from archwright.searchers import Searcher
 from archwright.searchers.random import RandomSearch
-from archwright.searchers.surrogate import FEWEST, ForestBO
+from archwright.searchers.surrogate import ForestBO
 from archwright.space import Architecture, Space
 
 if TYPE_CHECKING:
@@ -39,19 +39,22 @@ class GreedyBO(ForestBO):
     def __init__(self, space: Space, goal: Goal = GOAL, *, seed: int = 0, initial: int = 10) -> None:
         super().__init__(space, goal, seed=seed, initial=initial)
         self.members = all_of(space)
+        self._rows = space.encode(self.members, "one_hot")
+        self._place = {member: i for i, member in enumerate(self.members)}
 
     def propose(self) -> Architecture | None:
         """A random condition at first, then the one that promises most."""
         told = {a: value[1] for a, value in self.known.items() if value[0] == 0}
-        if len(self.known) + len(self.pending) < self.initial or len(told) < FEWEST:
+        if len(self.known) + len(self.pending) < self.initial or not told:
             return self.fresh(self.starts)
-        left = [member for member in self.members if self.is_new(member)]
+        left = [i for i, member in enumerate(self.members) if self.is_new(member)]
         if not left:
             return None
-        model = self._model()
-        model.fit(list(told), np.array(list(told.values())))
-        mean, _ = model.predict(left)
-        return left[int(self.rng.choice(np.flatnonzero(mean == mean.max())))]
+        forest = self._model()
+        forest._fit(self._rows[[self._place[a] for a in told]], np.array(list(told.values())))
+        mean, _ = forest._predict(self._rows[left])
+        best = np.flatnonzero(mean == mean.max())
+        return self.members[left[int(self.rng.choice(best))]]
 
 
 class Genetic(Searcher):
