@@ -14,6 +14,7 @@ from archwright.evaluation import Bound, Goal, Objective
 from archwright.families import CATALOGUE, Family, family_from, family_spec, get_family
 from archwright.searchers import SEARCHERS, Clues, make_searcher, searcher_options
 from archwright.space import Architecture, Space
+from archwright.study.choosing import choose_searcher
 from archwright.study.conversation import Conversation
 from archwright.study.evaluators import (
     Trainings,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from archwright.evaluate import NetworkEvaluator, Training
     from archwright.study.final import FinalSettings
 
-DEFAULT_SEARCHER = "rea"
 LOOSE = ("budget", "workers", "threads", "device", "processes", "time_limit", "final", "command", "versions", "storage")
 """Settings that may change when a study is continued."""
 
@@ -180,7 +180,7 @@ def search(
     evaluate: Callable[..., float | Mapping[str, float]] | str | None = None,
     proxy_batch: int | None = None,
     fidelities: Sequence[float] | None = None,
-    searcher: str = DEFAULT_SEARCHER,
+    searcher: str | None = None,
     searcher_options: Mapping[str, Any] | None = None,
     budget: int | Budget = 50,
     epochs: int | None = None,
@@ -226,7 +226,9 @@ def search(
         fidelities: for searchers of several fidelities, such as ``hyperband``: what an evaluation may have, ascending,
             the last is a full one. Epochs, by default all up to ``epochs``; for ``evaluate`` any amounts, which it then
             gets as ``evaluate(architecture, fidelity=amount)``.
-        searcher, searcher_options: by name; see ``archwright list searchers``.
+        searcher, searcher_options: by name; see ``archwright list searchers``. By default that of the study, if it is continued;
+            else ``ensemble-bo`` where networks are trained from scratch for one objective or ``fidelities`` are given, and
+            ``rea`` otherwise (:func:`~archwright.study.choosing.choose_searcher`).
         budget: number of evaluations, or a :class:`~archwright.study.Budget`. A number counts short evaluations by
             their share.
         epochs: of each training in the search (a shorthand for ``training={"epochs": ...}``).
@@ -262,7 +264,6 @@ def search(
     """
     from archwright.study.final import FinalSettings
 
-    budget = budget if isinstance(budget, Budget) else make_budget(searcher, budget)
     if workers < 0:
         raise SettingsError(f"workers must be 0 or more, not {workers}")
     if threads is not None and threads < 1:
@@ -271,6 +272,9 @@ def search(
     function = None if isinstance(evaluate, str) else evaluate
     goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=function is not None)
     family = _family(space, build, function)
+    trains = function is None and scores is None and not inherit
+    searcher = searcher or choose_searcher(goal, trains=trains, fidelities=fidelities, study=study)
+    budget = budget if isinstance(budget, Budget) else make_budget(searcher, budget, fidelities=fidelities)
     if scores is not None:
         refuse_for_scores(searcher, budget, stop_early)
     elif proxy_batch is not None:

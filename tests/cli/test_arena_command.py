@@ -301,3 +301,18 @@ def test_any_surrogate_searches_a_table_and_one_that_cannot_is_refused(archwrigh
     wrong = archwright(*words, "-s", "surrogate-bo:surrogate=tree")
     assert wrong.code == 2
     assert "unknown surrogate 'tree'" in wrong.err
+
+
+def test_arena_keeps_runs_and_ends_them_at_the_optimum(archwright, table):
+    words = ("arena", table, "-s", "ls", "--budget", 100, "--until-optimum", "--keep", "kept/runs.jsonl", "--json")
+    first = archwright(*words, "--runs", 2)
+    assert first.code == 0, first.err
+    more = archwright(*words, "--runs", 3)
+    assert len(Path("kept/runs.jsonl").read_text().splitlines()) == 3
+    assert more.json["results"][0]["evaluations"] < 100
+
+
+def test_arena_refuses_to_end_at_an_optimum_that_is_not_judged(archwright, table):
+    done = archwright("arena", table, "-s", "ls", "--budget", 50, "--until-optimum", "--report", "test_accuracy")
+    assert done.code != 0
+    assert "signal is also the report" in done.err

@@ -1,8 +1,10 @@
 """``archwright oneshot``: from digits to retrained networks, resuming, mistakes."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archwright.families import get_family
@@ -25,7 +27,7 @@ def run(archwright, method, *more):
 def test_cells_are_found_retrained_and_kept(archwright):
     found = run(archwright, "icdarts")
     assert set(found) == {
-        "method", "genotype", "architecture", "family_options", "search", "retrain", "expected_latency", "files",
+        "method", "genotype", "architecture", "family", "family_options", "search", "retrain", "expected_latency", "files",
     }  # fmt: skip
     assert 0 <= found["retrain"]["test_accuracy"] <= 1
     assert found["search"]["seconds"] > 0
@@ -119,7 +121,7 @@ def test_tables_and_tiny_images_are_refused(archwright):
 def test_methods_are_listed(archwright):
     listed = {e["name"] for e in archwright("list", "methods", "--json").json["methods"]}
     assert {"icdarts", "abl_aux", "opspace_dynamic", "combined", "hier_v1", "hier_v2"} <= listed
-    assert sum(name.startswith("abl_") for name in listed) == 11
+    assert sum(name.startswith("abl_") for name in listed) == 12
 
 
 @pytest.mark.slow
@@ -131,9 +133,39 @@ def test_games_of_a_tier_are_played_by_workers(archwright):
 
 def test_cells_of_other_rules_are_an_architecture_of_the_family_with_its_options(archwright):
     found = run(archwright, "xdarts_lat_0.05")
-    family = get_family("darts", channels=4, cells=3, **found["family_options"])
+    family = get_family(found["family"], **found["family_options"])
     assert (family.options["rule"], family.options["nodes"]) in (("xdarts", 1), ("darts", 1), ("idarts", 1))
     assert {k: [[list(p) for p in n] for n in v] for k, v in family.cells.cells(found["architecture"]).items()} == {
         k: [sorted(n, key=lambda pair: (pair[1], family.cells.choices.index(pair[0]))) for n in v]
         for k, v in found["genotype"].items()
     }
+
+
+def test_the_method_of_30_lines_in_the_docs_runs(archwright, tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "oneshot" / "engine.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len(code.strip().splitlines()) <= 30
+    (tmp_path / "fair.py").write_text(code)
+    result = run(archwright, "fair.py:fairdarts")
+    (point,) = result["search"]["curve"]
+    assert point["arch_loss"] == pytest.approx(point["arch_search"] + point["arch_zero_one"], rel=1e-5)
+    assert -2.5 <= point["arch_zero_one"] <= 0
+    assert 0 <= result["retrain"]["test_accuracy"] <= 1
+    (alphas,) = json.loads(Path(result["files"]["alphas"]).read_text())
+    assert np.shape(alphas["normal"]) == (2, 7)
+
+
+def test_several_runs_have_a_mean_and_a_spread(archwright):
+    found = run(archwright, "random_v1", "--runs", 2, "--seed", 3)
+    accuracies = [one["retrain"]["test_accuracy"] for one in found["runs"]]
+    assert found["summary"]["retrain.test_accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    spread = abs(accuracies[0] - accuracies[1]) / 2**0.5
+    assert found["summary"]["retrain.test_accuracy"]["std"] == pytest.approx(spread)
+    assert {p.name for p in Path("s").iterdir()} == {"run-3", "run-4", "runs.json"}
+    alone = run(archwright, "random_v1", "--seed", 4, "--study", "t")
+    assert alone["genotype"] == found["runs"][1]["genotype"]
+    assert alone["retrain"]["test"] == found["runs"][1]["retrain"]["test"]
+    done = archwright("oneshot", "random_v1", *TINY, "--study", "s", "--runs", 2, "--seed", 3)
+    assert "2 runs" in done.out
+    assert "retrain.test_accuracy" in done.out
+    assert archwright("oneshot", "random_v1", *TINY, "--runs", 0).code == 2

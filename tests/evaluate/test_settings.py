@@ -34,6 +34,8 @@ def test_whole_numbers_and_reals_become_their_kind():
         ({"monitor": "params"}, "unknown monitor 'params'"),
         ({"drop_path": 1.0}, "'drop_path' must be at least 0 and below 1, not 1.0"),
         ({"weight_decay": -1}, "'weight_decay' must be at least 0, not -1"),
+        ({"decay": "norms"}, "unknown decay 'norms'"),
+        ({"drop_path_rates": "falling"}, "unknown drop_path_rates 'falling'"),
         ({"learning_rate": 1}, "unknown training setting 'learning_rate'"),
         ({"epoch": 1}, "did you mean epochs"),
     ],
@@ -67,8 +69,17 @@ def test_step_schedule_drops_tenfold_at_half_and_three_quarters():
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
 
 
+def test_cosine_by_epochs_changes_between_epochs_alone():
+    training = Training(epochs=600, lr=0.025, schedule="cosine-epochs", warmup_epochs=0)
+    rates = [training.learning_rate(epoch * 7 + step, 7) for epoch in (0, 300, 599) for step in (0, 6)]
+    assert rates == pytest.approx([0.025] * 2 + [0.0125] * 2 + [1.71e-7] * 2, rel=5e-3)
+    warmed = Training(epochs=6, lr=0.1, schedule="cosine-epochs", warmup_epochs=1)
+    assert [warmed.learning_rate(step, 10) for step in (0, 9, 10, 19)] == pytest.approx([0.01, 0.1, 0.1, 0.1])
+    assert warmed.learning_rate(20, 10) < 0.1
+
+
 def test_a_single_step_has_a_positive_rate():
-    for schedule in ("cosine", "constant", "step"):
+    for schedule in ("cosine", "cosine-epochs", "constant", "step"):
         assert Training(epochs=1, schedule=schedule).learning_rate(0, 1) > 0
 
 

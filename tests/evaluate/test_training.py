@@ -230,6 +230,12 @@ def test_norms_and_biases_do_not_decay():
         assert decay[id(network[0].bias)] == decay[id(network[1].weight)] == decay[id(network[1].bias)] == 0.0
 
 
+def test_everything_decays_where_the_settings_say_so():
+    network = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    made = make_optimizer(network, Training(optimizer="sgd", weight_decay=0.1, decay="all"))
+    assert [(len(group["params"]), group["weight_decay"]) for group in made.param_groups] == [(4, 0.1)]
+
+
 def test_frozen_parameters_stay(data):
     network = fresh()
     network[0].weight.requires_grad_(False)
@@ -309,6 +315,15 @@ def test_drop_path_rises_over_the_epochs(data):
         on_epoch=lambda *_: rates.append(network[1].rate) or True,
     )
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(("rates", "first"), [("rising", 0.15), ("equal", 0.3)])
+def test_drop_path_rises_with_depth_or_is_the_same_everywhere(data, rates, first):
+    from archwright.layers import DropPath
+
+    network = nn.Sequential(DropPath(), small_network(), DropPath())
+    train(network, data, replace(SHORT, epochs=2, drop_path=0.6, drop_path_rates=rates), seed=0)
+    assert (network[0].rate, network[2].rate) == (first, 0.3)
 
 
 def test_a_loss_that_is_not_a_number_fails_in_its_first_epoch(data):

@@ -122,9 +122,46 @@ def test_the_tower_speaks_only_while_training():
     assert network.eval()(torch.rand(4, 1, 9, 9)).shape == (4, 5)
 
 
+def test_the_tower_is_not_deployed():
+    import torch
+
+    family = get_family("darts", channels=2, cells=3, tower=True)
+    network = family.build(family.default, (1, 8, 8), 5).eval()
+    used = family.deploy(network)
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(used(x), network(x))
+    assert not any(name.startswith("tower") for name in used.state_dict())
+    assert network.tower is not None
+    assert used.head is not network.head
+
+
+@pytest.mark.parametrize(
+    ("template", "size"),
+    [
+        ("abl_reduce_max", 7**8 * 3 * 6 * 10),
+        ("abl_stem_concat", FAMILY.space.size),
+        ("abl_identity", (6**8 * 180) ** 2),
+    ],
+)
+def test_a_template_says_which_cells_and_operations_there_are(template, size):
+    import torch
+
+    from archwright.layers.templates import Copies, PlainReduction
+
+    family = get_family("darts", channels=3, cells=3, template=template)
+    assert family.space.size == size
+    architecture = family.space.sample(np.random.default_rng(0))
+    network = family.build(architecture, (1, 9, 9), 4).eval()
+    assert network(torch.rand(2, 1, 9, 9)).shape == (2, 4)
+    assert isinstance(network.stem, Copies) == (template == "abl_stem_concat")
+    assert isinstance(network.cells[1], PlainReduction) == (template == "abl_reduce_max")
+    assert family.cells.architecture(family.cells.cells(architecture)) == architecture
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"template": "abl_stem"}, "unknown template 'abl_stem'"),
         ({"rule": "best"}, "unknown rule 'best'"),
         ({"none": "noise"}, "unknown stand-in for none 'noise'"),
         ({"operations": "sep_conv_3x3+conv_9x9"}, "conv_9x9"),

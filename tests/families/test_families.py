@@ -29,6 +29,7 @@ SMALL = {
     "nasbench201": {"channels": 4, "cells": 1},
     "nasbench101": {"channels": 4, "cells": 1},
     "darts": {"channels": 3, "cells": 3},
+    "hierarchical": {"channels": 3, "cells": 4},
     "macro": {"cells": [1, 2], "width": 4, "head": 16},
     "mobileone": {},
     "moat": {},

@@ -49,6 +49,8 @@ def test_drop_path_rates_rise_with_depth():
     assert set_drop_path(network, 0.2) == 4
     rates = [m.rate for m in network.modules() if isinstance(m, DropPath)]
     assert rates == pytest.approx([0.05, 0.1, 0.15, 0.2])
+    assert set_drop_path(network, 0.2, rising=False) == 4
+    assert [m.rate for m in network.modules() if isinstance(m, DropPath)] == [0.2] * 4
 
 
 def test_mbconv_is_residual_only_where_shapes_allow():

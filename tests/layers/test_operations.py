@@ -26,7 +26,7 @@ def test_shapes_and_gradients(name, stride):
 
 def test_sets_have_the_published_sizes():
     sizes = {name: len(set(members)) for name, members in OPERATION_SETS.items()}
-    assert sizes == {"basic": 12, "simple": 9, "darts": 7, "mbconv": 6, "master": 33}
+    assert sizes == {"basic": 12, "simple": 9, "darts": 7, "mbconv": 6, "master": 33, "master35": 35}
     assert OPERATION_SETS["darts"] == DARTS_OPERATIONS
     assert {*OPERATION_SETS["simple"], *OPERATION_SETS["mbconv"], *DARTS_OPERATIONS} <= set(MASTER)
     assert set(OPERATION_SETS["basic"]) - set(MASTER) == {"depthwise_3x3", "depthwise_5x5"}

@@ -10,8 +10,8 @@ from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.hardware.stems import measure_weights
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, final_network
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
 
 POOL = ("relu", "skip_connect", "max_pool_3x3", "min_conv_3x3")

@@ -8,11 +8,10 @@ import torch
 
 from archwright.data import load_data
 from archwright.errors import SettingsError
+from archwright.families.hierarchical import initial_template
 from archwright.layers.cells import Cell, CellNetwork
+from archwright.layers.hierarchy import SkipNetwork, TypeNetwork
 from archwright.supernet.hierarchical import (
-    SkipNetwork,
-    TypeNetwork,
-    initial_choice,
     macro_duo,
     macro_settings,
     search_hierarchically,
@@ -20,8 +19,8 @@ from archwright.supernet.hierarchical import (
     skip_parameters,
     type_parameters,
 )
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.settings import JointSettings
 
 NODES = [[("sep_conv_3x3", 0), ("skip_connect", 1)], [("max_pool_3x3", 2), ("dil_conv_3x3", 0)]]
 PLAIN = [[("avg_pool_3x3", 0), ("skip_connect", 1)], [("skip_connect", 2), ("relu", 0)]]
@@ -50,7 +49,7 @@ def test_sizes_and_beginnings_of_gamma() -> None:
 
 def test_the_first_order_of_skips_is_the_original_template() -> None:
     duo = macro_duo("skips", CELLS, 3, 10, 4, 6, 0)
-    assert duo.discretise() == initial_choice("skips", 6) == (0, 1, 2, 3, 4)
+    assert duo.discretise() == initial_template("skips", 6) == (0, 1, 2, 3, 4)
     torch.manual_seed(0)
     ours = SkipNetwork(CELLS, 3, 10, 4, 6, duo.discretise()).eval()
     plain = CellNetwork(

@@ -11,10 +11,10 @@ from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.layers.operations import Random, Zero
 from archwright.supernet.discretisation import ZEROS
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.methods import OneShot
 from archwright.supernet.micro import MicroSettings, final_network, micro_duo, random_cells, search_cells
 from archwright.supernet.running import run_oneshot
+from archwright.supernet.settings import JointSettings
 
 SMALL = MicroSettings(
     channels=4, search_cells=3, evaluation_cells=3, nodes=2, operations=("skip_connect", "sep_conv_3x3")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from archwright.arena import statistics
+from archwright.arena.keeping import RunFile
 from archwright.arena.problem import Problem
 from archwright.arena.runs import Entry, OnDone, Run, nothing, run_all
 from archwright.arena.surrogate import SurrogateProblem
@@ -223,12 +225,24 @@ def compete(
     seed: int = 0,
     workers: int = 1,
     on_done: OnDone = nothing,
+    keep: str | Path | None = None,
+    until_optimum: bool = False,
 ) -> Comparison:
     """Let searchers compete on a table or surrogate. Runs of one seed start at the same architecture.
 
+    Args:
+        problem: what is searched.
+        searchers: who takes part.
+        runs, budget, seed: how many runs of each, what each may spend, and the seed of the first.
+        workers: processes.
+        on_done: called after each run.
+        keep: file of finished runs, which are not run again (:class:`~archwright.arena.keeping.RunFile`).
+        until_optimum: whether a run ends when it has found the optimum, after which its best cannot change.
+
     Raises:
-        SettingsError: an unknown searcher or option, a searcher that cannot handle the objectives, two of one name, or
-            a number that makes no sense (a budget beyond the table's size among them).
+        SettingsError: an unknown searcher or option, a searcher that cannot handle the objectives, two of one name, a
+            number that makes no sense (a budget beyond the table's size among them), or ``keep`` or ``until_optimum``
+            where they do not apply.
     """
     for entry in searchers:
         entry.make(problem, seed)
@@ -247,7 +261,32 @@ def compete(
         if labels.count(label) > 1:
             raise SettingsError(f"the searcher {label!r} is there twice; name it once, or give it other options")
     seeds = range(seed, seed + runs)
-    found = run_all(problem, searchers, budget, seeds, workers, on_done)
+    end_at = optima(problem) if until_optimum else frozenset()
+    keeper = None if keep is None else _keeper(Path(keep), problem, budget, until_optimum)
+    found = run_all(problem, searchers, budget, seeds, workers, on_done, end_at, keeper)
     if isinstance(problem, SurrogateProblem):
         problem, found = problem.settled(found)
     return Comparison(problem, tuple(searchers), budget, seed, found)
+
+
+def optima(problem: Problem | SurrogateProblem) -> frozenset[int]:
+    """Rows whose signal is the best there is.
+
+    Raises:
+        SettingsError: there is no such row to end at: a surrogate, several objectives, a table that lacks architectures, or
+            signals that are not what incumbents are judged by.
+    """
+    if isinstance(problem, SurrogateProblem) or len(problem.signals) > 1 or not problem.complete:
+        raise SettingsError("runs can end at the optimum of one signal over a whole table only")
+    if problem.varies or problem.signals[0] != problem.report:
+        raise SettingsError(
+            "runs end at the optimum where the signal is also the report and not of random trainings; leave that out"
+        )
+    values = problem.goal.objectives[0].sign * problem.values(problem.report)
+    return frozenset(np.flatnonzero(values >= np.nanmax(values)).tolist())
+
+
+def _keeper(path: Path, problem: Problem | SurrogateProblem, budget: int, until_optimum: bool) -> RunFile:
+    if isinstance(problem, SurrogateProblem):
+        raise SettingsError("runs are kept on tables; a surrogate's architectures have no numbers to keep")
+    return RunFile(path, problem, budget, until_optimum)

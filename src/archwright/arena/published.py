@@ -11,7 +11,7 @@ import numpy as np
 
 from archwright.arena.comparison import Comparison, compete
 from archwright.arena.problem import Problem, read_signal
-from archwright.arena.runs import Entry, Run
+from archwright.arena.runs import Entry, Run, nothing
 from archwright.arena.statistics import spread
 from archwright.errors import SettingsError, unknown
 from archwright.tables.known import find_table
@@ -172,7 +172,7 @@ def reproduce(
         entries = [Entry(label, label, {}) for label in part.published]
         found = compete(
             problem, entries, runs=runs or part.runs, budget=part.budget, seed=seed, workers=workers,
-            **({"on_done": on_done} if on_done else {}),
+            on_done=on_done or nothing,
         )  # fmt: skip
         rows += _rows(part, found)
     return {"name": name, "source": PUBLISHED[name].source, "rows": rows}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -188,6 +188,13 @@ def _run_at_fidelities(
     return Run(seed, np.array(rows, dtype=np.int64), repeats, seconds, short=short, spent=np.array(costs), asked=asked)
 
 
+class Keeper(Protocol):
+    """Knows finished runs, and is told of new ones."""
+
+    def get(self, entry: Entry, seed: int) -> Run | None: ...
+    def add(self, entry: Entry, run: Run) -> None: ...
+
+
 def run_all(
     problem: Competition,
     entries: Sequence[Entry],
@@ -195,23 +202,39 @@ def run_all(
     seeds: Sequence[int],
     workers: int = 1,
     on_done: OnDone = nothing,
+    end_at: frozenset[int] = frozenset(),
+    keeper: Keeper | None = None,
 ) -> dict[str, list[Run]]:
-    """The runs of each entry, one per seed; runs of one seed start alike."""
-    found: dict[str, list[Run]] = {entry.label: [] for entry in entries}
+    """The runs of each entry, one per seed; runs of one seed start alike.
+
+    Those that the ``keeper`` knows are not run, and it is told of each new one as soon as it is done.
+    """
+    known = {(e.label, s): found for e in entries for s in seeds if keeper and (found := keeper.get(e, s))}
+    wanted = [(e, budget, s, end_at) for e in entries for s in seeds if (e.label, s) not in known]
+    for entry in entries:
+        for seed in seeds:
+            if (entry.label, seed) in known:
+                on_done(entry, known[entry.label, seed])
+    for job, done in zip(wanted, _in_turn(problem, wanted, workers, len(seeds))):
+        entry = job[0]
+        known[entry.label, done.seed] = done
+        if keeper is not None:
+            keeper.add(entry, done)
+        on_done(entry, done)
+    return {entry.label: [known[entry.label, seed] for seed in seeds] for entry in entries}
+
+
+Job = tuple[Entry, int, int, frozenset[int]]
+
+
+def _in_turn(problem: Competition, jobs: Sequence[Job], workers: int, runs: int) -> Iterator[Run]:
+    """Each job's run, in their order."""
     if workers <= 1:
-        for entry in entries:
-            for seed in seeds:
-                found[entry.label].append(run(problem, entry, budget, seed))
-                on_done(entry, found[entry.label][-1])
-        return found
+        for entry, budget, seed, end_at in jobs:
+            yield run(problem, entry, budget, seed, end_at)
+        return
     with ProcessPoolExecutor(workers, initializer=_receive, initargs=(problem,)) as pool:
-        chunk = max(1, len(seeds) // (4 * workers))
-        for entry in entries:
-            jobs = [(entry, budget, seed) for seed in seeds]
-            for done in pool.map(_run_one, jobs, chunksize=chunk):
-                found[entry.label].append(done)
-                on_done(entry, done)
-    return found
+        yield from pool.map(_run_one, jobs, chunksize=max(1, runs // (4 * workers)))
 
 
 _problem: Competition | None = None
@@ -222,8 +245,8 @@ def _receive(problem: Competition) -> None:
     _problem = problem
 
 
-def _run_one(job: tuple[Entry, int, int]) -> Run:
-    entry, budget, seed = job
+def _run_one(job: Job) -> Run:
+    entry, budget, seed, end_at = job
     if _problem is None:
         raise RuntimeError("the worker has received no problem")
-    return run(_problem, entry, budget, seed)
+    return run(_problem, entry, budget, seed, end_at)

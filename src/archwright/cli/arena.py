@@ -103,6 +103,22 @@ def arena(
             help="With --surrogates: how many other rows they are judged on; 1000 by default.", show_default=False
         ),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep every finished run in this file, and run none that is there: the same command goes on after an "
+            "interruption, and more runs or searchers are added to what is known. Delete it when searchers have changed.",
+            show_default=False,
+        ),
+    ] = None,
+    until_optimum: Annotated[
+        bool,
+        typer.Option(
+            "--until-optimum",
+            help="End a run when it has found the optimum, after which its best cannot change (one signal, also the report).",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     data_dir: common.DataDir = None,
@@ -145,6 +161,8 @@ def arena(
             seed=seed,
             workers=workers,
             on_done=lambda entry, _: advance(entry.label),
+            keep=keep,
+            until_optimum=until_optimum,
         )
     files = write_comparison(comparison, out)
     if json:

@@ -125,11 +125,10 @@ def _network(genotype: Path | None, shape: tuple[int, ...], classes: int, channe
     from archwright.genotypes import read_cells
     from archwright.genotypes.networks import darts_family
 
-    size = {"channels": channels, "cells": cells}
-    family = get_family("darts", **size)
+    family = get_family("darts", channels=channels, cells=cells)
     architecture = family.default
     if genotype is not None:
-        family, architecture = darts_family(read_cells(genotype), **size)
+        family, architecture = darts_family(read_cells(genotype), channels=channels, cells=cells)
     assert architecture is not None
     if family.check_shape is not None:
         family.check_shape(shape)

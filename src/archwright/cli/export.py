@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from archwright.cli import common
+from archwright.errors import SettingsError
 
 
 def export(
@@ -37,10 +38,19 @@ def export(
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also write ONNX.")] = True,
     json: common.Json = False,
 ) -> None:
-    """Export the chosen network of a study, or any of its trials: weights, architecture, model card, ONNX."""
-    from archwright.study.again import export_trial
+    """Export the chosen network of a study, or any of its trials: weights, architecture, model card, ONNX.
 
-    files, metrics = export_trial(study, trial=trial, out=out, epochs=final_epochs, data=data, onnx=onnx)
+    Of a search inside one network (archwright oneshot) it is the one that was found; it is retrained, unless that is done.
+    """
+    from archwright.study.again import export_trial
+    from archwright.supernet.retraining import export_found, is_oneshot
+
+    if not is_oneshot(study):
+        files, metrics = export_trial(study, trial=trial, out=out, epochs=final_epochs, data=data, onnx=onnx)
+    elif trial is None:
+        files, metrics = export_found(study, out=out, epochs=final_epochs, data=data, onnx=onnx)
+    else:
+        raise SettingsError(f"the search in {study} was one inside one network and has no trials; leave --trial out")
     if json:
         common.print_json({"study": str(study), "metrics": metrics, "files": {k: str(v) for k, v in files.items()}})
         return

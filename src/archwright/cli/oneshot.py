@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,17 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What ``--small`` sets: for trying a method on a few thousand small images, not for figures to report."""
 
+SHOWN = {
+    "test_accuracy": "test accuracy", "test_auc": "test AUC", "test_f_beta": "test F_beta", "params": "parameters",
+    "seconds_per_batch": "s/batch",
+}  # fmt: skip
+"""Figures of a retrained network that are shown, and what they are called."""
+
 
 def oneshot(
-    method: Annotated[str, typer.Argument(help="icdarts, cdarts, hier_v1, ...; see archwright list methods.")],
+    method: Annotated[
+        str, typer.Argument(help="icdarts, cdarts, hier_v1, ..., see archwright list methods; or my_method.py:name.")
+    ],
     family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts.")],
     data: Annotated[str, typer.Option(help="digits, a file, a folder, or module:function; see archwright list data.")],
     epochs: Annotated[
@@ -44,8 +53,19 @@ def oneshot(
         bool, typer.Option("--small", help="Small networks and few epochs, to try a method; options still count.")
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
+    merge: Annotated[
+        str,
+        typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
+    ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
+    runs: Annotated[
+        int,
+        typer.Option(
+            help="Independent searches, each retrained, with this seed and those that follow: mean and spread."
+        ),
+    ] = 1,
     workers: Annotated[int, typer.Option(help="Processes for the games of a tournament; 0 plays them here.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     study: Annotated[
@@ -59,9 +79,10 @@ def oneshot(
     json: common.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines on progress.")] = False,
 ) -> None:
-    """Search cells inside one network (ICDARTS and its variants), then retrain and test what was found."""
+    """Search cells inside one network (ICDARTS and its variants), then retrain, test and export what was found."""
     from archwright.data import load_data
     from archwright.supernet.methods import OneShot
+    from archwright.supernet.repeated import run_repeatedly
     from archwright.supernet.running import run_oneshot
 
     if family != "darts":
@@ -77,29 +98,46 @@ def oneshot(
         seed,
         device,
         workers,
+        onnx,
+        ["archwright", *sys.argv[1:]],
     )
     asked.settings()
-    loaded = load_data(data, limit=limit)
+    loaded = load_data(data, limit=limit, merge=merge)
     err = common.console(stderr=True)
     show = not quiet and not json
-    folder = study or Path("runs") / f"{method}-{loaded.name}"
-    result = run_oneshot(asked, loaded, folder, (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None)
+    folder = study or Path("runs") / f"{method.rpartition(':')[2]}-{loaded.name}"
+    say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
+    if runs == 1:
+        result = run_oneshot(asked, loaded, folder, say)
+    else:
+        result = run_repeatedly(asked, loaded, runs, folder, say)
     if json:
         common.print_json(result)
         return
-    _summarise(result)
+    if runs == 1:
+        _summarise(result)
+    else:
+        _summarise_runs(result)
 
 
 def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
         out.print(f"[bold]{kind}[/bold]  {nodes}", markup=True)
-    rows = [
-        [name, *(common.number(result[name][m]) for m in ("test_accuracy", "params", "seconds_per_batch"))]
-        for name in ("retrain", "initial")
-        if name in result
-    ]
-    if rows:
-        out.print(common.table("Retrained", ["network", "test accuracy", "parameters", "s/batch"], rows))
+    found = {name: result[name] for name in ("retrain", "initial") if name in result}
+    for name, figures in list(found.items())[:1]:
+        shown = [m for m in SHOWN if m in figures]
+        rows = [[name, *(common.number(own[m]) for m in shown)] for name, own in found.items()]
+        out.print(common.table("Retrained", ["network", *(SHOWN[m] for m in shown)], rows))
     for kind, file in result["files"].items():
         out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
+
+
+def _summarise_runs(result: dict[str, Any]) -> None:
+    out = common.console()
+    rows = [
+        [name, str(found["n"]), *(common.number(found[m]) if found[m] is not None else "-" for m in ("mean", "std", "min", "max"))]
+        for name, found in result["summary"].items()
+    ]  # fmt: skip
+    out.print(common.table(f"{len(result['runs'])} runs", ["number", "runs", "mean", "std", "min", "max"], rows))
+    out.print(f"[dim]{result['files']['runs']}[/dim]", soft_wrap=True)

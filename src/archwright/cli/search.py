@@ -78,7 +78,15 @@ def search(
         float, typer.Option(help="Share of test images where the data has no such split.", rich_help_panel=WHAT)
     ] = 0.2,
     split_seed: Annotated[int, typer.Option(help="Seed of the splits.", rich_help_panel=WHAT)] = 0,
-    searcher: Annotated[str, typer.Option(help="See archwright list searchers.", rich_help_panel=HOW)] = "rea",
+    searcher: Annotated[
+        str | None,
+        typer.Option(
+            help="See archwright list searchers. By default ensemble-bo for one objective, or with --fidelities; rea for several, with "
+            "--inherit or --evaluate proxy:NAME. A study that is continued keeps its own.",
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = None,
     option: Annotated[
         list[str],
         typer.Option(metavar="NAME=VALUE", help="Option of the searcher, such as population=20.", rich_help_panel=HOW),
@@ -270,6 +278,7 @@ def search(
     from archwright.cli.progress import Progress
     from archwright.data import load_data
     from archwright.families import get_family
+    from archwright.study.choosing import choose_searcher
     from archwright.study.evaluators import make_budget
     from archwright.study.final import FinalSettings
     from archwright.study.torchrun import is_first
@@ -288,12 +297,16 @@ def search(
     seconds = common.seconds(budget_time, "--budget-time")
     if budget is None and budget_full is None and seconds is None:
         budget = 50
-    limits = make_budget(searcher, budget, budget_full, seconds)
     settings = common.pairs(train, "--train")
     made = get_family(family, **common.pairs(set_, "--set"))
     how: dict[str, Any] = {"seed": split_seed, "validation": validation, "test": test, "limit": limit}
     loaded = load_data(data, **how, resize=resize, skip_corrupt=skip_corrupt, target=target, merge=merge)
     folder = study or Path("runs") / f"{made.name}-{loaded.name}"
+    amounts = common.whole_numbers(fidelities, "--fidelities")
+    searcher = searcher or choose_searcher(
+        goal, trains=evaluate == "train" and not inherit, fidelities=amounts, study=folder
+    )
+    limits = make_budget(searcher, budget, budget_full, seconds, amounts)
     show = not quiet and not json and is_first()
     with Progress(_searched(goal, evaluate), limits, shown=show) as progress:
         result = archwright.search(
@@ -302,7 +315,7 @@ def search(
             objectives=goal,
             evaluate=evaluate,
             proxy_batch=proxy_batch,
-            fidelities=common.whole_numbers(fidelities, "--fidelities"),
+            fidelities=amounts,
             searcher=searcher,
             searcher_options=common.pairs(option, "--option"),
             budget=limits,
@@ -357,7 +370,8 @@ def _summarise(result: Result) -> None:
     objectives = [o.metric for o in record.goal.objectives]
     paid = len(record.trials) - record.count("infeasible")
     out.print(
-        f"\n[bold]{paid} evaluations[/bold] ({record.count('failed')} failed), {record.count('infeasible')} infeasible at no "
+        f"\n[bold]{paid} evaluations[/bold] by {record.settings['searcher']['name']} "
+        f"({record.count('failed')} failed), {record.count('infeasible')} infeasible at no "
         f"cost, {record.repeats} repeats from the cache; {result.reason}"
     )
     for remark in record.remarks:

@@ -159,6 +159,16 @@ class Data:
         kept = stratified_sample(self.train.targets, size, seed)
         return replace(self, train=self.train.take(kept))
 
+    def joined(self) -> Data:
+        """The same data with the validation examples among those to train on too; normalised as before."""
+        inputs, targets = (
+            np.concatenate([getattr(split, name) for split in (self.train, self.validation)])
+            for name in ("inputs", "targets")
+        )
+        made = replace(self, train=Split(inputs, targets))
+        made.__dict__["_moments"] = self._moments
+        return made
+
     @cached_property
     def fingerprint(self) -> str:
         """A short text that changes when any example or label does."""

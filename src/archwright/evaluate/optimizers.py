@@ -12,11 +12,12 @@ from archwright.evaluate.settings import Training
 
 
 def make_optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """An optimiser of all trainable parameters; those with fewer than two dimensions do not decay."""
+    """An optimiser of all trainable parameters; which of them decay is the training's ``decay``."""
     parameters = [p for p in network.parameters() if p.requires_grad]
+    least = 0 if training.decay == "all" else 2
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.dim() >= least], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.dim() < least], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     settings: dict[str, Any] = {"lr": training.lr}

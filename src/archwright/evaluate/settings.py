@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("adamw", "sgd", "adam"),
-    "schedule": ("cosine", "constant", "step"),
+    "schedule": ("cosine", "cosine-epochs", "constant", "step"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "keep": ("last", "best"),
     "monitor": ("loss", "accuracy", "balanced_accuracy", "auc", "f1", "f_beta"),
+    "decay": ("weights", "all"),
+    "drop_path_rates": ("rising", "equal"),
 }
 
 
@@ -38,13 +40,18 @@ class Training:
         optimizer: ``adamw``, ``sgd`` or ``adam`` (which adds the weight decay to the gradient).
         lr: peak learning rate.
         momentum, nesterov: of ``sgd``.
-        weight_decay: not applied to biases and normalisation (parameters with fewer than two dimensions).
+        weight_decay: see ``decay``.
+        decay: what decays: ``weights``, which leaves biases and normalisation alone (parameters with fewer than two
+            dimensions), or ``all``, as published trainings of cells do.
         batch_size: examples per step.
-        schedule: ``cosine`` to zero; ``constant``; ``step``, a tenth after 50 % and again after 75 % of the epochs.
+        schedule: ``cosine`` to zero, in every step, or once an epoch with ``cosine-epochs``; ``constant``; ``step``, a
+            tenth after 50 % and again after 75 % of the epochs.
         warmup_epochs: linear rise of the learning rate at the start, in epochs; at most a third of the training.
         label_smoothing: share of the target spread over all classes.
         gradient_clip: largest norm of the whole gradient; 0 for no clipping.
         drop_path: rate of stochastic depth in blocks that have it; rises linearly over the epochs.
+        drop_path_rates: within an epoch ``rising`` linearly with depth, up to that rate in the last block, or ``equal``
+            in all blocks.
         auxiliary_weight: of the loss of an auxiliary head, for networks that return ``(logits, auxiliary)``.
         ema: decay of an exponential moving average of the weights, which is then what is judged and kept; 0 for
             none. The decay is smaller in the first steps (``(1 + t) / (10 + t)``).
@@ -72,12 +79,14 @@ class Training:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.05
+    decay: str = "weights"
     batch_size: int = 32
     schedule: str = "cosine"
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.0
     gradient_clip: float = 5.0
     drop_path: float = 0.0
+    drop_path_rates: str = "rising"
     auxiliary_weight: float = 0.4
     ema: float = 0.0
     precision: str = "auto"
@@ -147,7 +156,11 @@ class Training:
         if self.schedule == "step":
             done = step / total
             return self.lr * (0.01 if done >= 0.75 else 0.1 if done >= 0.5 else 1.0)
-        done = (step + 1 - warmup) / max(1.0, total - warmup + 1)
+        if self.schedule == "cosine-epochs":
+            first = warmup / steps_per_epoch
+            done = max(0.0, (step // steps_per_epoch - first) / (self.epochs - first))
+        else:
+            done = (step + 1 - warmup) / max(1.0, total - warmup + 1)
         return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
     def augmentation(self, input_shape: tuple[int, ...]) -> Augmentation | None:

@@ -188,7 +188,8 @@ class _Trainer:
         """Train for one epoch and, where it is due, validate."""
         settings = self.training
         if settings.drop_path:
-            set_drop_path(self.network, settings.drop_path * (epoch - 1) / settings.epochs)
+            rate = settings.drop_path * (epoch - 1) / settings.epochs
+            set_drop_path(self.network, rate, rising=settings.drop_path_rates == "rising")
         own = (3, self.team.rank) if self.team is not None and self.team.rank else ()
         with seeded(derived_seed(self.seed, epoch, *own), self.device):
             loss, lr = self._steps(epoch, deadline)

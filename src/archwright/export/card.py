@@ -10,6 +10,10 @@ from archwright.export.model import Model
 from archwright.families import Family
 from archwright.shapes import Bands
 
+PROTOCOL = (
+    "The test split was used once, after the network had been chosen by its validation metrics. Intervals are of 95 %."
+)
+
 
 def model_card(
     model: Model,
@@ -28,7 +32,7 @@ def model_card(
         "## How good it is",
         _scores(metrics.get("validation") or {}, test),
         _baselines(metrics.get("baselines") or [], test),
-        "The test split was used once, after the network had been chosen by its validation metrics. Intervals are of 95 %.",
+        settings.get("protocol", PROTOCOL),
         "## Architecture",
         "| parameter | value |\n|---|---|\n"
         + "\n".join(f"| {name} | {value} |" for name, value in model.architecture.items()),
@@ -52,6 +56,7 @@ def _few(names: tuple[str, ...], most: int = 10) -> str:
 
 def _scores(validation: Mapping[str, Any], test: Mapping[str, Any]) -> str:
     names = [n for n in validation if n in test or n in ("params", "macs", "latency_ms")]
+    names += [n for n in test if n not in names and not n.endswith(("_low", "_high"))]
     rows = []
     for name in names:
         low, high = test.get(f"{name}_low"), test.get(f"{name}_high")
@@ -75,11 +80,10 @@ def _search(settings: Mapping[str, Any]) -> str:
     wanted = ", ".join(f"{direction} {metric}" for metric, direction in goal.get("objectives", []))
     bounds = ", ".join(f"{m} {kind.replace('_', ' ')} {limit:g}" for m, kind, limit in goal.get("bounds", []))
     command = " ".join(settings.get("command") or [])
-    lines = [
-        f"- goal: {wanted}{'; ' + bounds if bounds else ''}",
-        f"- searcher: {settings.get('searcher', {}).get('name')}, seed {settings.get('seed')}",
-        f"- versions: {', '.join(f'{k} {v}' for k, v in settings.get('versions', {}).items())}",
-    ]
+    lines = [f"- goal: {wanted}{'; ' + bounds if bounds else ''}"] if wanted else []
+    lines.append(f"- searcher: {settings.get('searcher', {}).get('name')}, seed {settings.get('seed')}")
+    if "versions" in settings:
+        lines.append(f"- versions: {', '.join(f'{k} {v}' for k, v in settings['versions'].items())}")
     return "\n".join(lines) + (f"\n\n```\n{command}\n```" if command else "")
 
 

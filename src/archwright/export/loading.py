@@ -78,7 +78,7 @@ def _model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / "architecture.json").is_file():
             return folder
-    if (path / "study.db").is_file():
+    if any((path / name).is_file() for name in ("study.db", "oneshot.json")):
         raise StudyError(f"the study {path} has no exported model yet; make it with: archwright export {path}")
     raise StudyError(f"there is no exported model in {path}; name a study's folder or one with architecture.json")
 

@@ -12,6 +12,7 @@ from archwright.families.bands import for_shape, merging
 from archwright.families.base import Build, Family
 from archwright.families.cnn import cnn
 from archwright.families.darts import darts
+from archwright.families.hierarchical import hierarchical
 from archwright.families.macro import macro
 from archwright.families.mlp import mlp
 from archwright.families.moat import moat
@@ -30,6 +31,7 @@ CATALOGUE: Mapping[str, Callable[..., Family]] = {
     "nasbench201": nasbench201,
     "nasbench101": nasbench101,
     "darts": darts,
+    "hierarchical": hierarchical,
     "macro": macro,
     "mobileone": mobileone,
     "moat": moat,

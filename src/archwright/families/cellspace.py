@@ -37,12 +37,14 @@ class CellSpace:
         nodes: of a cell.
         rule: which pairs a node may have: ``darts``, ``idarts`` or ``xdarts``.
         none: whether a kept edge may carry no operation.
+        kinds: the cells: both, or one of them.
     """
 
     operations: tuple[str, ...]
     nodes: int = 4
     rule: str = "darts"
     none: bool = False
+    kinds: tuple[str, ...] = CELLS
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -62,7 +64,7 @@ class CellSpace:
     def space(self) -> Space:
         """The parameters: for ``darts`` predecessors and operations apart, else pairs."""
         found: dict[str, Choice] = {}
-        for cell in CELLS:
+        for cell in self.kinds:
             for node in range(2, self.nodes + 2):
                 letters = ascii_lowercase[: self.kept(node - 2)]
                 if self.rule != "darts":
@@ -78,7 +80,8 @@ class CellSpace:
     def cells(self, architecture: Mapping[str, Any]) -> dict[str, list[list[Pair]]]:
         """The pairs of an architecture, node by node."""
         return {
-            cell: [self._pairs(architecture, f"{cell}{node}") for node in range(2, self.nodes + 2)] for cell in CELLS
+            cell: [self._pairs(architecture, f"{cell}{node}") for node in range(2, self.nodes + 2)]
+            for cell in self.kinds
         }
 
     def _pairs(self, architecture: Mapping[str, Any], node: str) -> list[Pair]:
@@ -96,7 +99,7 @@ class CellSpace:
             FamilyError: pairs that the space does not have.
         """
         values: dict[str, Any] = {}
-        for cell in CELLS:
+        for cell in self.kinds:
             if cell not in cells:
                 raise FamilyError(f"cells: {cell!r} is missing")
             if len(cells[cell]) != self.nodes:
@@ -171,7 +174,7 @@ class CellSpace:
                 raise ValueError("no call with named arguments")
             given = {str(word.arg): _read(word.value) for word in call.keywords}
             cells = {}
-            for cell in CELLS:
+            for cell in self.kinds:
                 if list(given[f"{cell}_concat"]) != list(range(2, self.nodes + 2)):
                     raise ValueError(f"{cell}_concat must be {list(range(2, self.nodes + 2))}")
                 cells[cell] = self._by_node(cell, given[cell])

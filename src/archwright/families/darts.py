@@ -7,6 +7,7 @@ stands for "no operation": like the networks that the method ends with, and like
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import FamilyError, unknown
@@ -43,6 +44,7 @@ def darts(
     rule: str = "darts",
     none: str = "",
     tower: bool = False,
+    template: str = "base",
 ) -> Family:
     """The family; the paper searches with 16 channels and 8 cells and evaluates with 36 and 20.
 
@@ -54,7 +56,10 @@ def darts(
             ``mbconv``, ``master``) or names joined by ``+``.
         rule: which edges a node keeps: ``darts``, ``idarts`` or ``xdarts``.
         none: what an edge without operation gives, ``zero`` or ``random`` noise; no such edges where it is empty.
-        tower: an auxiliary head that is there while training (its weight in the loss: ``auxiliary_weight``).
+        tower: an auxiliary head that is there while training (its weight in the loss: ``auxiliary_weight``), and is not
+            deployed.
+        template: what surrounds the cells, one of :data:`~archwright.layers.templates.TEMPLATES`; where it replaces the
+            reduction cells, there are normal ones alone.
 
     Raises:
         FamilyError: a number below 1, or an unknown name.
@@ -62,7 +67,7 @@ def darts(
     check_counts("darts", channels=channels, cells=cells, nodes=nodes)
     if none not in NONES:
         raise FamilyError("darts: " + unknown("stand-in for none", none, NONES[1:]))
-    of = CellSpace(named_operations(operations), nodes, rule, bool(none))
+    of = _cell_space(named_operations(operations), nodes, rule, bool(none), template)
 
     def build(architecture: Architecture, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         from archwright.layers.cells import Cell, CellNetwork
@@ -74,7 +79,11 @@ def darts(
             standing = "random" if none == "random" else "zero"
             return Cell(before, last, width, reduces, last_reduced, found[kind], standing)  # type: ignore[arg-type]
 
-        return CellNetwork(input_shape[0], num_classes, channels, cells, nodes, make, tower)
+        if template == "base":
+            return CellNetwork(input_shape[0], num_classes, channels, cells, nodes, make, tower)
+        from archwright.layers.templates import TEMPLATES, cell_network
+
+        return cell_network(input_shape[0], num_classes, channels, cells, nodes, make, TEMPLATES[template], tower)
 
     return Family(
         name="darts",
@@ -83,14 +92,46 @@ def darts(
         summary="DARTS cells: normal and reduction, 4 nodes of 2 inputs, 7 operations; also NAS-Bench-301's space",
         options={
             "channels": channels, "cells": cells, "nodes": nodes, "operations": operations, "rule": rule,
-            "none": none, "tower": tower,
+            "none": none, "tower": tower, "template": template,
         },
         default=from_text(PUBLISHED) if of == CELL_SPACE else None,
         canonical=None if rule == "darts" else of.key,
         check_shape=needs_images("darts", 2 ** len(reductions(cells))),
-        genotypes=lambda a: {cell: of.graph(a, cell) for cell in CELLS},
+        genotypes=lambda a: {cell: of.graph(a, cell) for cell in of.kinds},
         cells=of,
+        deployed=without_tower if tower else None,
     )  # fmt: skip
+
+
+def _cell_space(operations: tuple[str, ...], nodes: int, rule: str, none: bool, template: str) -> CellSpace:
+    if template == "base":
+        return CellSpace(operations, nodes, rule, none)
+    from archwright.layers.templates import template as named_template
+
+    return CellSpace(named_template(template).candidates(operations), nodes, rule, none, cell_kinds(template))
+
+
+def cell_kinds(template: str) -> tuple[str, ...]:
+    """The cells that a template leaves to the space.
+
+    Raises:
+        FamilyError: there is no such template.
+    """
+    if template == "base":
+        return CELLS
+    from archwright.layers.templates import template as named_template
+
+    return CELLS if named_template(template).reduction == "cell" else CELLS[:1]
+
+
+def without_tower(network: nn.Module) -> nn.Module:
+    """A copy of a network without its auxiliary tower, which has no part in its predictions."""
+    tower = network.tower
+    network.tower = None  # type: ignore[assignment]
+    try:
+        return deepcopy(network)
+    finally:
+        network.tower = tower
 
 
 def named_operations(text: str) -> tuple[str, ...]:

@@ -51,11 +51,17 @@ class DropPath(nn.Module):
         return x * mask / keep
 
 
-def set_drop_path(network: nn.Module, rate: float) -> int:
-    """Set the rates of all :class:`DropPath` modules, rising linearly with depth to ``rate``; returns how many."""
+def set_drop_path(network: nn.Module, rate: float, rising: bool = True) -> int:
+    """Set the rates of all :class:`DropPath` modules; returns how many.
+
+    Args:
+        network: whose.
+        rate: of the last, where they are ``rising`` linearly with depth; else of all.
+        rising: which.
+    """
     drops = [m for m in network.modules() if isinstance(m, DropPath)]
     for i, drop in enumerate(drops, start=1):
-        drop.rate = rate * i / len(drops)
+        drop.rate = rate * i / len(drops) if rising else rate
     return len(drops)
 
 

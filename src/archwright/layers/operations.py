@@ -107,6 +107,16 @@ def without_affine(module: nn.Module) -> nn.Module:
     return module
 
 
+def with_affine(module: nn.Module) -> nn.Module:
+    """The same module, all its batch norms with scale and shift."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d) and not norm.affine:
+            norm.affine = True
+            norm.weight = nn.Parameter(torch.ones(norm.num_features))
+            norm.bias = nn.Parameter(torch.zeros(norm.num_features))
+    return module
+
+
 def _skip(channels: int, stride: int) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
 
@@ -237,5 +247,7 @@ OPERATION_SETS: Mapping[str, tuple[str, ...]] = {
     "darts": (*_POOLS_AND_SKIP, "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
     "mbconv": (*_POOLS_AND_SKIP, "mbconv_3x3", "mbconv_v2_3x3_g1", "fused_mbconv_3x3_g1"),
     "master": MASTER,
+    "master35": (*MASTER, "depthwise_3x3", "depthwise_5x5"),
 }  # fmt: skip
-"""Sets of operations by name: spaces 1 to 4 of Herron 2023, table 4.1, and their union (which has no depthwise ones)."""
+"""Sets of operations by name: spaces 1 to 4 of Herron 2023, table 4.1, and their union, which has no depthwise convolutions
+in table 4.2, and has them in ``master35``, as the text has it."""

@@ -25,13 +25,15 @@ class Template:
         stem: the usual 3x3 convolution and batch norm; the image itself; a 1x1 convolution and batch norm; copies of the image.
         reduction: cells of their own, or in their place pooling (3x3, stride 2, and a 1x1 convolution with batch norm) or a
             1x1 convolution of stride 2, which read the last cell alone.
-        heads: distillation heads in the search and the auxiliary tower in retraining.
+        heads: distillation heads in the search.
+        tower: the auxiliary tower in retraining.
     """
 
     without: tuple[str, ...] = ()
     stem: Stem = "conv3x3"
     reduction: Reduction = "cell"
     heads: bool = True
+    tower: bool = True
 
     def candidates(self, operations: Sequence[str]) -> tuple[str, ...]:
         """The operations that are left.
@@ -51,7 +53,8 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_identity": Template(without=("skip_connect",)),
     "abl_dilated": Template(without=("dil_conv_3x3", "dil_conv_5x5")),
     "abl_separable": Template(without=("sep_conv_3x3", "sep_conv_5x5")),
-    "abl_aux": Template(heads=False),
+    "abl_aux": Template(heads=False, tower=False),
+    "abl_keep_tower": Template(heads=False),
     "abl_stem_identity": Template(stem="identity"),
     "abl_stem_conv": Template(stem="conv1x1"),
     "abl_stem_concat": Template(stem="concat"),
@@ -59,7 +62,7 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_reduce_max": Template(reduction="maxpool"),
     "abl_reduce_conv": Template(reduction="conv"),
 }
-"""The eleven ablations by name, and the template without any."""
+"""The eleven ablations by name, one of them in two forms, and the template without any."""
 
 
 def template(name: str) -> Template:
@@ -124,7 +127,7 @@ def cell_network(
     Args:
         c_in, num_classes, channels, cells, nodes, make: of :class:`~archwright.layers.cells.CellNetwork`.
         around: the template.
-        tower: with an auxiliary tower, if the template has heads.
+        tower: with an auxiliary tower, if the template has one.
         affine: of the batch norms of what replaces reduction cells.
     """
     made = 0
@@ -138,6 +141,6 @@ def cell_network(
             return PlainReduction(around.reduction, last, nodes * width, affine)
         return make(before, last, width, reduces, last_reduced)
 
-    network = CellNetwork(c_in, num_classes, channels, cells, nodes, make_in_template, tower and around.heads)
+    network = CellNetwork(c_in, num_classes, channels, cells, nodes, make_in_template, tower and around.tower)
     network.stem = stem(around.stem, c_in, channels)  # type: ignore[assignment]
     return network

@@ -216,18 +216,28 @@ def make_clues(
 
 
 def make_budget(
-    searcher: str, evaluations: int | None, equivalents: float | None = None, seconds: float | None = None
+    searcher: str,
+    evaluations: int | None,
+    equivalents: float | None = None,
+    seconds: float | None = None,
+    fidelities: Sequence[float] | None = None,
 ) -> Budget:
-    """A budget in which a searcher's short evaluations count by their share.
+    """A budget in which short evaluations count by their share, where the searcher asks for such.
 
     Raises:
         SettingsError: an unknown searcher, no limit, or one that is not positive.
     """
     searcher_options(searcher)
-    if SEARCHERS[searcher].several_fidelities and evaluations is not None:
+    if _several(searcher, fidelities) and evaluations is not None:
         equivalents = min(float(evaluations), math.inf if equivalents is None else equivalents)
         evaluations = None
     return Budget(evaluations, equivalents, seconds)
+
+
+def _several(searcher: str, fidelities: Sequence[float] | None) -> bool:
+    """Whether evaluations differ in length."""
+    kind = SEARCHERS[searcher]
+    return kind.several_fidelities and (fidelities is not None or not kind.fidelities_are_optional)
 
 
 def checked_amounts(
@@ -240,7 +250,7 @@ def checked_amounts(
     """
     searcher_options(searcher)
     kind = SEARCHERS[searcher]
-    several = kind.several_fidelities and (fidelities is not None or not kind.fidelities_are_optional)
+    several = _several(searcher, fidelities)
     if not kind.several_fidelities and fidelities is not None:
         able = ", ".join(name for name, kind in SEARCHERS.items() if kind.several_fidelities)
         raise SettingsError(f"{searcher} evaluates everything in full; for fidelities take one of {able}")

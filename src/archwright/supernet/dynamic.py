@@ -9,8 +9,8 @@ from typing import Any
 
 from archwright.data import Data
 from archwright.errors import SettingsError
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings, check_images, search_cells
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Game, Outcome, Played, Tournament, play
 
 
@@ -77,7 +77,7 @@ def dynamic_search(
     absent = [name for name in rules.pool if name not in (micro.latency or {})]
     if settings.penalty and absent:
         raise SettingsError(f"a latency penalty needs the latency of all operations; not measured: {', '.join(absent)}")
-    identity = {"micro": asdict(micro), "search": asdict(settings), "data": data.fingerprint}
+    identity = {"micro": asdict(micro), "search": settings.to_json(), "data": data.fingerprint}
     game = GameSearch(data, micro, settings, device, folder)
     return play(
         rules, game, seed=seed, folder=folder, workers=workers, settings=identity, on_game=on_game

@@ -1,30 +1,31 @@
-"""The joint search of ICDARTS over any architecture parameters (Herron 2023, algorithms 1 and 4).
+"""The trainer of searches inside one network: phases, update steps, checkpoints (Herron 2023, algorithms 1 and 4).
 
-A search network under relaxed parameters learns from an evaluation network that is discretised anew every epoch; with ``a`` for
-the parameters of cells (alpha) or of the template (gamma):
+A search network under relaxed parameters may learn from an evaluation network that is discretised anew every epoch. The search
+network is trained alone first; then every epoch warms up the evaluation network and repeats the method's
+:class:`~archwright.supernet.steps.Step` list for every pair of batches. With ``a`` for the parameters of cells (alpha) or of the
+template (gamma), ICDARTS's steps are
 
     a    <-  L_val^S(w_S, a) + lambda L_val^{S,E} + delta P(a)                                         (3.9, 6.2)
     w_S  <-  L_train^S(w_S, a) + lambda L_train^{S,E}                                                  (3.10, 6.3)
     w_E  <-  L_train^E(w_E, discretised a)                                                             (3.11, 6.4)
 
-Three switches lead from there to CDARTS (Yu et al. 2022) and the variants between (Herron 2023, table 3.6): the half that w_E
-learns from, and whether the distillation reaches w_E and w_S. Where w_E learns from the validation half with distillation,
-it and ``a`` come from one backward pass (equation 3.6).
+Gradients are computed for what a step updates and for nothing else.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from archwright.data import Augmentation, Data, DeviceSplit
 from archwright.data.splitting import stratified_split
@@ -38,97 +39,34 @@ from archwright.evaluate.checkpoint import (
     write_checkpoint,
 )
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
-from archwright.supernet.losses import distillation
+from archwright.supernet.readout import Readout, renew
+from archwright.supernet.settings import JointSettings
+from archwright.supernet.steps import (
+    PRETRAINING,
+    Group,
+    Loss,
+    Moment,
+    Optimiser,
+    Outputs,
+    Sources,
+    Step,
+    evaluation,
+    unrolled_gradient,
+    warm_up,
+)
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
-Batch = tuple[Tensor, Tensor]
+LOGGED: Mapping[Group, str] = {"a": "arch", "w_S": "student", "w_E": "teacher"}
+"""What the curve calls the losses of each group."""
 
 
-@dataclass(frozen=True)
-class JointSettings:
-    """Of one search; the defaults are the thesis's for CIFAR-10.
+class _Batch(NamedTuple):
+    x: Tensor
+    y: Tensor
 
-    Attributes:
-        epochs: of the joint phase.
-        pretrain_epochs: of the search network before it.
-        warmup_epochs: of the evaluation network each time it is made.
-        warmup_split: what it is warmed up on, ``train``, or ``val`` as algorithm 1 prints it.
-        batch_size: examples per step of each half.
-        lr, lr_min: of the weights, cosine over all epochs.
-        momentum, weight_decay, clip: of the weights.
-        arch_lr: of the architecture parameters (Adam, betas 0.5 and 0.999).
-        arch_weight_decay: of the architecture parameters.
-        distill: lambda.
-        e_split: the half that the evaluation network learns from in the joint phase.
-        e_distill, s_distill: whether the distillation reaches the evaluation and the search network.
-        temperature: of the distillation.
-        penalty: delta, weight of the expected latency.
-        crop, flip: augmentation of both halves.
 
-    Raises:
-        SettingsError: a number out of range.
-    """
-
-    epochs: int = 30
-    pretrain_epochs: int = 2
-    warmup_epochs: int = 1
-    warmup_split: Literal["train", "val"] = "train"
-    batch_size: int = 64
-    lr: float = 0.08
-    lr_min: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    clip: float = 5.0
-    arch_lr: float = 3e-4
-    arch_weight_decay: float = 0.0
-    distill: float = 1.0
-    e_split: Literal["train", "val"] = "train"
-    e_distill: bool = False
-    s_distill: bool = True
-    temperature: float = 2.0
-    penalty: float = 0.0
-    crop: int = 0
-    flip: bool = False
-
-    def __post_init__(self) -> None:
-        rules = {"epochs": 1, "batch_size": 2, "pretrain_epochs": 0, "warmup_epochs": 0, "crop": 0}
-        for name, least in rules.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SettingsError(f"{name} must be a whole number of at least {least}, not {value!r}")
-        for name in (
-            "lr",
-            "lr_min",
-            "momentum",
-            "weight_decay",
-            "clip",
-            "arch_lr",
-            "arch_weight_decay",
-            "distill",
-            "temperature",
-            "penalty",
-        ):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
-                raise SettingsError(f"{name} must be a number of at least 0, not {value!r}")
-        if self.temperature == 0:
-            raise SettingsError("the temperature of the distillation must be above 0")
-        for name in ("e_distill", "s_distill", "flip"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}")
-        for name in ("warmup_split", "e_split"):
-            if getattr(self, name) not in ("train", "val"):
-                raise SettingsError(f"{name} must be train or val, not {getattr(self, name)!r}")
-
-    @property
-    def steps_together(self) -> bool:
-        """Whether architecture and evaluation network come from one backward pass (equation 3.6)."""
-        return self.e_split == "val" and self.e_distill
-
-    def learning_rate(self, epoch: int) -> float:
-        """Of the weights in epoch ``epoch``, pre-training included."""
-        half = (self.lr - self.lr_min) / 2
-        return self.lr_min + half * (1 + math.cos(math.pi * epoch / (self.pretrain_epochs + self.epochs)))
+Batches = Mapping[str, _Batch]
+"""One batch of each half."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +82,9 @@ class Duo:
         architecture: the parameters that are searched.
         weights: their relaxation, the student's ``mix``.
         discretise: their discretisation, the teacher's ``mix``.
-        heads: frozen distillation heads that both share, one per reduction; none without that part of the distillation.
+        heads: distillation heads, one per reduction; none without that part of the distillation.
         penalty: the expected latency.
+        plain: sum of the absolute parameters of operations without weights.
     """
 
     student: nn.Module
@@ -155,6 +94,7 @@ class Duo:
     discretise: Callable[[], Any]
     heads: nn.ModuleList
     penalty: Callable[[], Tensor] | None = None
+    plain: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,13 +105,15 @@ class Found:
         choice: the discretised architecture.
         curve: per joint epoch the mean losses, the entropy of the relaxation and the evaluation network's accuracy.
         seconds: wall time, over all sittings.
-        complete: whether all epochs were done.
+        complete: whether all epochs were done, or the architecture was stable.
+        history: the architecture parameters after every joint epoch.
     """
 
     choice: Any
     curve: tuple[dict[str, float], ...]
     seconds: float
     complete: bool
+    history: tuple[dict[str, Any], ...] = ()
 
 
 def joint_search(
@@ -204,50 +146,81 @@ class _Search:
         self.judge = DeviceSplit(data.validation, data, device, channels_last=True)
         self.batch = min(settings.batch_size, len(self.train), len(self.val))
         self.steps = min(len(self.train), len(self.val)) // self.batch
-        self.augmentation = Augmentation(settings.crop, settings.flip)
-        for module in (duo.student, duo.teacher, duo.heads):
-            module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in duo.heads.parameters():
-            parameter.requires_grad_(False)
-        self.w_s, self.w_e = list(duo.student.parameters()), list(duo.teacher.parameters())
-        self.a = list(duo.architecture.values())
-        sgd: dict[str, Any] = {"lr": settings.lr, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
-        self.opt_s, self.opt_e = torch.optim.SGD(self.w_s, **sgd), torch.optim.SGD(self.w_e, **sgd)
-        self.opt_a = torch.optim.Adam(
-            self.a, lr=settings.arch_lr, betas=(0.5, 0.999), weight_decay=settings.arch_weight_decay
+        self.augmentation = Augmentation(
+            settings.crop, settings.flip, vertical_flip=settings.vertical_flip, bands=data.bands
         )
+        self.readout = Readout(duo.heads, settings, seed)
+        for module in (duo.student, duo.teacher, self.readout):
+            module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        own = list(duo.student.parameters())
+        if settings.share_stem:
+            shared = set(duo.student.stem.parameters())  # type: ignore[union-attr]
+            own = [p for p in own if p not in shared]
+            duo.student.stem = duo.teacher.stem
+        self.w_s = [*own, *self.readout.learning("w_S")]
+        self.w_e = [*duo.teacher.parameters(), *self.readout.learning("w_E")]
+        self.a = list(duo.architecture.values())
+        self.groups: dict[Group, list[nn.Parameter]] = {"a": self.a, "w_S": self.w_s, "w_E": self.w_e}
+        self.warm_up = warm_up(settings.warmup_split)
+        self.declared = settings.joint_steps
+        self.ahead = next((step for step in self.declared if step.updates == ("w_S",)), None)
+        if self.ahead is None and any(step.unrolled for step in self.declared):
+            raise SettingsError("an unrolled step needs a step that updates w_S alone")
+        self.optimisers: dict[tuple[Group, Optimiser], torch.optim.Optimizer] = {}
+        for step in (PRETRAINING, self.warm_up, *self.declared):
+            for group in step.updates:
+                made = step.maker(group)
+                if (group, made) not in self.optimisers:
+                    self.optimisers[group, made] = made(self.groups[group], settings)
         self.curve: list[dict[str, float]] = []
-        self.done, self.seconds = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        self.done, self.seconds, self.same, self.last = 0, 0.0, 0, ""
 
     def run(self, checkpoint: Path | None, on_epoch: OnEpoch | None) -> Found:
         self._restore(checkpoint)
         total = self.settings.pretrain_epochs + self.settings.epochs
-        while self.done < total:
+        while self.done < total and not self.stable:
             started = time.monotonic()
             point = self._epoch(self.done)
             self.done += 1
             self.seconds += time.monotonic() - started
             if self.done > self.settings.pretrain_epochs:
-                self.curve.append(point)
+                self._remember(point)
             if checkpoint is not None:
                 self._save(checkpoint)
             if on_epoch is not None and not on_epoch(self.done, point):
                 break
-        return Found(self.duo.discretise(), tuple(self.curve), self.seconds, self.done == total)
+        complete = self.done == total or self.stable
+        return Found(self.duo.discretise(), tuple(self.curve), self.seconds, complete, tuple(self.history))
+
+    @property
+    def stable(self) -> bool:
+        """Whether the discretised architecture has stayed the same for long enough."""
+        return 0 < self.settings.stable_epochs <= self.same
+
+    def _remember(self, point: dict[str, float]) -> None:
+        self.curve.append(point)
+        self.history.append({name: p.detach().tolist() for name, p in self.duo.architecture.items()})
+        choice = repr(self.duo.discretise())
+        self.same, self.last = (self.same + 1 if choice == self.last else 0), choice
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         lr = self.settings.learning_rate(epoch)
-        for group in (*self.opt_s.param_groups, *self.opt_e.param_groups):
-            group["lr"] = lr
+        for (group, _), optimiser in self.optimisers.items():
+            for part in optimiser.param_groups if group != "a" else []:
+                part["lr"] = lr
         self.duo.student.train()
         self.duo.teacher.train()
         with seeded(derived_seed(self.seed, epoch), self.device):
             if epoch < self.settings.pretrain_epochs:
-                losses = {"student_loss": self._pretrain(epoch)}
+                losses = self._alone(PRETRAINING, self.train, epoch, 1, None)
             else:
                 choice = self.duo.discretise()
+                if self.settings.eval_weights == "scratch":
+                    self._begin_again()
                 for again in range(self.settings.warmup_epochs):
-                    self._warm_up(epoch, again, choice)
+                    half = self.train if self.warm_up.split == "train" else self.val
+                    self._alone(self.warm_up, half, epoch, 10 + again, choice)
                 losses = self._joint(epoch, choice)
         point = {"epoch": float(epoch + 1), "lr": lr, **{name: float(v) / self.steps for name, v in losses.items()}}
         wrong = [name for name, value in point.items() if not math.isfinite(value)]
@@ -260,139 +233,140 @@ class _Search:
             point["entropy"] = self._entropy()
         return point
 
-    def _pretrain(self, epoch: int) -> Tensor:
-        total = torch.zeros((), device=self.device)
-        weights = self._fixed_weights()
-        for x, y in self._batches(self.train, epoch, 1):
-            loss = functional.cross_entropy(self._logits(self.duo.student, x, weights)[0], y)
-            self._step(self.opt_s, self.w_s, loss)
-            total += loss.detach()
-        return total
+    def _begin_again(self) -> None:
+        """The evaluation network from new weights."""
+        renew(self.duo.teacher)
+        for (group, _), optimiser in self.optimisers.items():
+            if group == "w_E":
+                optimiser.state.clear()
 
-    def _warm_up(self, epoch: int, again: int, choice: Any) -> None:
-        """Equations 3.5 and 6.1, on the half of the settings."""
-        half = self.train if self.settings.warmup_split == "train" else self.val
-        for x, y in self._batches(half, epoch, 10 + again):
-            loss = functional.cross_entropy(self._logits(self.duo.teacher, x, choice)[0], y)
-            self._step(self.opt_e, self.w_e, loss)
-
-    def _joint(self, epoch: int, choice: Any) -> dict[str, Tensor]:
-        names = ("arch_loss", "student_loss", "teacher_loss", "penalty")
-        sums = {name: torch.zeros((), device=self.device) for name in names}
-        for val, train in zip(self._batches(self.val, epoch, 2), self._batches(self.train, epoch, 1)):
-            for name, value in zip(names, self._joint_step(val, train, choice)):
-                sums[name] += value
+    def _alone(self, step: Step, half: DeviceSplit, epoch: int, use: int, choice: Any) -> dict[str, Tensor]:
+        """An epoch of one step."""
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        for batch in self._batches(half, epoch, use):
+            self._take((step,), {step.split: batch}, choice, sums)
         return sums
 
-    def _joint_step(self, val: Batch, train: Batch, choice: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Losses of architecture, search network and evaluation network, and the penalty."""
-        if self.settings.steps_together:
-            loss_a, loss_e, penalty = self._step_together(*val, choice)
-            loss_s = self._step_student(*train, self._taught(train[0], choice))
-            return loss_a, loss_s, loss_e, penalty
-        loss_a, penalty = self._step_architecture(*val, choice)
-        x, y = train if self.settings.e_split == "train" else val
-        logits, every = self._logits(self.duo.teacher, x, choice)
-        taught = every.detach() if self.settings.e_split == "train" else self._taught(train[0], choice)
-        loss_s = self._step_student(*train, taught)
-        return loss_a, loss_s, self._step_teacher(x, y, logits, every), penalty
+    def _joint(self, epoch: int, choice: Any) -> dict[str, Tensor]:
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        for val, train in zip(self._batches(self.val, epoch, 2), self._batches(self.train, epoch, 1)):
+            self._take(self.declared, {"val": val, "train": train}, choice, sums)
+        return sums
 
-    def _step_architecture(self, x: Tensor, y: Tensor, choice: Any) -> tuple[Tensor, Tensor]:
-        """Equations 3.9 and 6.2."""
-        loss, penalty = self._architecture_loss(x, y, self._taught(x, choice))
-        self._step(self.opt_a, self.a, loss, clip=False)
-        return loss.detach(), penalty.detach()
+    def _take(self, steps: Sequence[Step], batches: Batches, choice: Any, sums: dict[str, Tensor]) -> None:
+        """All steps once, adding their losses to ``sums``.
 
-    def _step_together(self, x: Tensor, y: Tensor, choice: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Equation 3.6: the distillation reaches both, the evaluation network through the targets."""
-        logits, taught = self._logits(self.duo.teacher, x, choice)
-        loss, penalty = self._architecture_loss(x, y, taught)
-        loss_e = functional.cross_entropy(logits, y)
-        gradients = torch.autograd.grad(loss + loss_e, [*self.a, *self.w_e], allow_unused=True)
-        self._apply(self.opt_e, self.w_e, gradients[len(self.a) :])
-        self._apply(self.opt_a, self.a, gradients[: len(self.a)], clip=False)
-        return loss.detach(), loss_e.detach(), penalty.detach()
+        A forward pass of the evaluation network in training serves all steps before its weights change.
+        """
+        passes: dict[str, Outputs] = {}
+        for number, step in enumerate(steps):
+            trains = _next_of(steps[number:], "w_E")
+            evaluate = partial(self._evaluation, step, batches, choice, passes, trains)
+            if step.unrolled:
+                self._unrolled(step, batches, evaluate, sums)
+            else:
+                terms = self._terms(step, step.updates, batches, evaluate)
+                self._update(step, torch.stack(list(terms.values())).sum())
+                _add(sums, step, terms)
+            if "w_E" in step.updates:
+                passes.clear()
 
-    def _step_student(self, x: Tensor, y: Tensor, taught: Tensor | None) -> Tensor:
-        """Equations 3.10 and 6.3; cross-entropy alone without distillation."""
-        loss = self._student_loss(x, y, self._fixed_weights(), taught if self.settings.s_distill else None)
-        self._step(self.opt_s, self.w_s, loss)
-        return loss.detach()
+    def _terms(
+        self, step: Step, reached: Sequence[Group], batches: Batches, evaluate: Callable[[], Outputs]
+    ) -> dict[Loss, Tensor]:
+        """The losses of a step, with gradients for the groups ``reached``."""
+        x, y = batches[step.split]
+        relaxed = self.duo.weights if "a" in reached else self._fixed_weights
 
-    def _step_teacher(self, x: Tensor, y: Tensor, logits: Tensor, every: Tensor) -> Tensor:
-        """Equations 3.11 and 6.4, with the distillation where the settings say so."""
-        loss = functional.cross_entropy(logits, y)
-        if self.settings.e_distill and self.settings.distill:
-            with torch.no_grad():
-                student = self._logits(self.duo.student, x, self.duo.weights())[1]
-            loss = loss + self.settings.distill * distillation(student, every, self.settings.temperature)
-        self._step(self.opt_e, self.w_e, loss)
-        return loss.detach()
+        def run() -> Outputs:
+            with torch.set_grad_enabled("a" in reached or "w_S" in reached):
+                return self._outputs(self.duo.student, x, moment.weights)
 
-    def _taught(self, x: Tensor, choice: Any) -> Tensor | None:
-        """The evaluation network's softened targets, without gradient; its running statistics stay as they are."""
-        if not self.settings.distill:
-            return None
-        with torch.no_grad(), _statistics_kept(self.duo.teacher):
-            return self._logits(self.duo.teacher, x, choice)[1]
+        sources = Sources(run, evaluate, relaxed, self.duo.penalty, self.duo.plain)
+        progress = self.done / (self.settings.pretrain_epochs + self.settings.epochs)
+        moment = Moment(y, self.duo.architecture, self.settings, progress, sources)
+        return {loss: loss(moment) for loss in step.losses}
 
-    def _architecture_loss(self, x: Tensor, y: Tensor, taught: Tensor | None) -> tuple[Tensor, Tensor]:
-        loss = self._student_loss(x, y, self.duo.weights(), taught)
-        if not self.settings.penalty or self.duo.penalty is None:
-            return loss, torch.zeros((), device=self.device)
-        penalty = self.duo.penalty()
-        return loss + self.settings.penalty * penalty, penalty
+    def _evaluation(
+        self, step: Step, batches: Batches, choice: Any, passes: dict[str, Outputs], trains: Step | None
+    ) -> Outputs:
+        """Of the evaluation network; its running statistics move where it is trained, and nowhere else."""
+        x, norm = batches[step.split].x, self.settings.teacher_norm
+        if trains is not None and trains.split == step.split and (norm != "running" or "w_E" in step.updates):
+            if step.split not in passes:
+                passes[step.split] = self._outputs(self.duo.teacher, x, choice)
+            found = passes[step.split]
+            return found if "w_E" in step.updates else Outputs(*(part.detach() for part in found))
+        with torch.no_grad(), _TEACHING[norm](self.duo.teacher):
+            return self._outputs(self.duo.teacher, x, choice)
 
-    def _student_loss(self, x: Tensor, y: Tensor, weights: Any, taught: Tensor | None) -> Tensor:
-        logits, own = self._logits(self.duo.student, x, weights)
-        loss = functional.cross_entropy(logits, y)
-        if self.settings.distill and taught is not None:
-            loss = loss + self.settings.distill * distillation(own, taught, self.settings.temperature)
-        return loss
+    def _unrolled(self, step: Step, batches: Batches, evaluate: Callable[[], Outputs], sums: dict[str, Tensor]) -> None:
+        """Second order: look one update of w_S ahead."""
+        ahead = self.ahead
+        assert ahead is not None
+        optimiser = self.optimisers["w_S", ahead.maker("w_S")]
+        group = optimiser.param_groups[0]
 
-    def _logits(self, network: nn.Module, x: Tensor, mix: Any) -> tuple[Tensor, Tensor]:
-        """Logits, and all heads' logits in equal shares along the batch."""
+        def velocity(gradient: Tensor, p: nn.Parameter) -> Tensor:
+            buffer = optimiser.state[p].get("momentum_buffer")
+            moved: Tensor = gradient + group.get("weight_decay", 0.0) * p
+            return moved if buffer is None else moved.add(buffer, alpha=group.get("momentum", 0.0))
+
+        def outer() -> Tensor:
+            terms = self._terms(step, ("a", "w_S"), batches, evaluate)
+            _add(sums, step, terms)
+            return torch.stack(list(terms.values())).sum()
+
+        def inner() -> Tensor:
+            return torch.stack(list(self._terms(ahead, ("a", "w_S"), batches, evaluate).values())).sum()
+
+        with _statistics_kept(self.duo.student):
+            _, gradients = unrolled_gradient(self.a, self.w_s, outer, inner, group["lr"], velocity)
+        self._apply(step, "a", gradients)
+
+    def _update(self, step: Step, loss: Tensor) -> None:
+        """Those that the loss does not reach stay as they are."""
+        if not loss.requires_grad:
+            raise SettingsError(f"the losses of the step {step} do not depend on what it updates")
+        parameters = [p for group in step.updates for p in self.groups[group]]
+        gradients = iter(torch.autograd.grad(loss, parameters, allow_unused=True))
+        for group in step.updates:
+            self._apply(step, group, [next(gradients) for _ in self.groups[group]])
+
+    def _apply(self, step: Step, group: Group, gradients: Sequence[Tensor | None]) -> None:
+        parameters, optimiser = self.groups[group], self.optimisers[group, step.maker(group)]
+        for parameter, gradient in zip(parameters, gradients):
+            parameter.grad = gradient
+        if group != "a" and self.settings.clip:
+            nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    def _outputs(self, network: nn.Module, x: Tensor, mix: Any) -> Outputs:
         last, reduced = network.features(x, mix)  # type: ignore[operator]
         logits: Tensor = network.head(last)  # type: ignore[operator]
-        every = [*(head(maps) for head, maps in zip(self.duo.heads, reduced)), logits]
-        return logits, torch.cat(every) / len(every)
+        found: Outputs = self.readout(logits, reduced, network is self.duo.teacher)
+        return found
 
     def _fixed_weights(self) -> Any:
         with torch.no_grad():
             return self.duo.weights()
 
-    def _step(
-        self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor, clip: bool = True
-    ) -> None:
-        """Step these parameters alone; those that the loss does not reach stay as they are."""
-        self._apply(optimizer, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), clip)
-
-    def _apply(
-        self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None],
-        clip: bool = True,
-    ) -> None:  # fmt: skip
-        for parameter, gradient in zip(parameters, gradients):
-            parameter.grad = gradient
-        if clip and self.settings.clip:
-            nn.utils.clip_grad_norm_(parameters, self.settings.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    def _batches(self, half: DeviceSplit, epoch: int, use: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, half: DeviceSplit, epoch: int, use: int) -> Iterator[_Batch]:
         """Whole batches in a new order."""
         order = torch.Generator().manual_seed(derived_seed(self.seed, epoch, use))
         noise = torch.Generator(self.device).manual_seed(derived_seed(self.seed, epoch, use, 1))
         index = torch.randperm(len(half), generator=order).to(self.device)
         for part in index[: self.steps * self.batch].reshape(self.steps, self.batch):
             x, y = half.prepared(part), half.targets[part]
-            yield self.augmentation(x, y, self.data.num_classes, noise)
+            yield _Batch(*self.augmentation(x, y, self.data.num_classes, noise))
 
     @torch.no_grad()
     def _accuracy(self, choice: Any) -> float:
         self.duo.teacher.eval()
         right = torch.zeros((), device=self.device)
         for x, y in self.judge.batches(max(256, self.batch)):
-            right += (self._logits(self.duo.teacher, x, choice)[0].argmax(1) == y).sum()
+            right += (self._outputs(self.duo.teacher, x, choice).logits.argmax(1) == y).sum()
         return float(right) / len(self.judge)
 
     def _entropy(self) -> float:
@@ -403,20 +377,26 @@ class _Search:
     def _tensors(self) -> dict[str, Tensor]:
         groups = {
             "student": network_tensors(self.duo.student), "teacher": network_tensors(self.duo.teacher),
-            "heads": network_tensors(self.duo.heads), "a": {n: p.detach() for n, p in self.duo.architecture.items()},
-            **{f"opt_{name}": optimizer_tensors(o) for name, o in self._optimizers().items()},
+            "heads": network_tensors(self.readout), "a": {n: p.detach() for n, p in self.duo.architecture.items()},
+            **{f"opt_{name}": optimizer_tensors(o) for name, o in self._named_optimisers().items()},
         }  # fmt: skip
         return {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"s": self.opt_s, "e": self.opt_e, "a": self.opt_a}
+    def _named_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {f"{group}_{maker.__name__}": optimiser for (group, maker), optimiser in self.optimisers.items()}
 
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(t.shape) for name, t in self._tensors().items() if not name.startswith("opt_")}
-        return {"settings": asdict(self.settings), "seed": self.seed, "data": self.data.fingerprint, "networks": shapes}
+        return {
+            "settings": self.settings.to_json(),
+            "seed": self.seed,
+            "data": self.data.fingerprint,
+            "networks": shapes,
+        }
 
     def _save(self, path: Path) -> None:
-        state = {"identity": self._identity(), "curve": self.curve, "done": self.done, "seconds": self.seconds}
+        names = ("curve", "history", "done", "seconds", "same", "last")
+        state = {"identity": self._identity(), **{name: getattr(self, name) for name in names}}
         write_checkpoint(path, self._tensors(), state)
 
     def _restore(self, path: Path | None) -> None:
@@ -428,12 +408,34 @@ class _Search:
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = tensor
-        for name, module in (("student", self.duo.student), ("teacher", self.duo.teacher), ("heads", self.duo.heads)):
+        for name, module in (("student", self.duo.student), ("teacher", self.duo.teacher), ("heads", self.readout)):
             copy_into(network_tensors(module), groups.get(name, {}))
         copy_into({n: p.detach() for n, p in self.duo.architecture.items()}, groups["a"])
-        for name, optimizer in self._optimizers().items():
-            load_optimizer(optimizer, groups.get(f"opt_{name}", {}))
-        self.curve, self.done, self.seconds = state["curve"], state["done"], state["seconds"]
+        for name, optimiser in self._named_optimisers().items():
+            load_optimizer(optimiser, groups.get(f"opt_{name}", {}))
+        self.curve, self.history, self.done = state["curve"], state["history"], state["done"]
+        self.seconds, self.same, self.last = state["seconds"], state["same"], state["last"]
+
+
+def _next_of(steps: Sequence[Step], group: Group) -> Step | None:
+    """The first of the steps that updates the group."""
+    return next((step for step in steps if group in step.updates), None)
+
+
+def _add(sums: dict[str, Tensor], step: Step, terms: Mapping[Loss, Tensor]) -> None:
+    """Add a step's losses: each of them, and their sum as the loss of what it updates.
+
+    Where a step updates the evaluation network beside others, its own cross-entropy counts as its loss and not as theirs.
+    """
+    shared = len(step.updates) > 1
+    for group in step.updates:
+        name = LOGGED[group]
+        for loss, value in terms.items():
+            if shared and (loss is evaluation) != (group == "w_E"):
+                continue
+            if len(step.losses) > 1:
+                sums[f"{name}_{loss.__name__}"] += value.detach()
+            sums[f"{name}_loss"] += value.detach()
 
 
 @contextmanager
@@ -447,3 +449,19 @@ def _statistics_kept(network: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Within, evaluation mode."""
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
+
+
+_TEACHING: Mapping[str, Callable[[nn.Module], AbstractContextManager[None]]] = {
+    "batch": _statistics_kept, "moving": lambda _: nullcontext(), "running": _evaluating,
+}  # fmt: skip
+"""What the batch norms of a network that teaches do, by name."""

@@ -5,17 +5,21 @@ A method is a declaration: which search, and what differs from ICDARTS's default
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
+from archwright.families.userfile import import_file
 from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
-from archwright.supernet.joint import JointSettings
 from archwright.supernet.micro import MicroSettings
+from archwright.supernet.options import RunOptions
+from archwright.supernet.settings import SWITCHES, JointSettings
+from archwright.supernet.steps import darts
 
 
 @dataclass(frozen=True)
@@ -27,19 +31,24 @@ class Method:
         search: ``cells`` alone; ``random`` cells; ``dynamic``, a tournament of cell searches; ``combined``, one with XDARTS cells and latency;
             ``skips`` or ``types``, cells and then the template.
         micro, settings: what differs from the defaults of :class:`~archwright.supernet.micro.MicroSettings` and
-            :class:`~archwright.supernet.joint.JointSettings`.
+            :class:`~archwright.supernet.settings.JointSettings` (with :data:`SEARCH`), such as the ``relaxation`` and the ``steps``.
+        options: what differs from those of :class:`~archwright.supernet.options.RunOptions`.
+        network, training: what differs from :data:`NETWORK` and :data:`RETRAINING`.
     """
 
     summary: str
     search: Literal["cells", "random", "dynamic", "combined", "skips", "types"] = "cells"
     micro: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, int] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 _VAL = {"e_split": "val", "warmup_split": "val"}
 _E_LEARNS = {"e_distill": True, "s_distill": False}
 
-METHODS: Mapping[str, Method] = {
+_METHODS: Mapping[str, Method] = {
     "icdarts": Method("ICDARTS, no zero operation, cells of DARTS"),
     "cdarts": Method(
         "CDARTS: both networks learn from the validation half and from each other", settings=_VAL | _E_LEARNS
@@ -52,17 +61,20 @@ METHODS: Mapping[str, Method] = {
     "route_b2": Method(
         "between CDARTS and ICDARTS: distillation to the architecture alone", settings={"s_distill": False}
     ),
-    "darts1": Method(
-        "DARTS, first order; the evaluation network is trained beside it for the curve alone",
-        settings={
-            "distill": 0.0,
-            "lr": 0.025,
-            "arch_weight_decay": 1e-3,
-            "epochs": 50,
-            "pretrain_epochs": 0,
-            "warmup_epochs": 0,
-        },
-    ),
+    **{
+        name: Method(
+            f"DARTS, {order} order; the evaluation network is trained beside it for the curve alone",
+            settings={
+                "steps": darts(unrolled=order == "second"),
+                "lr": 0.025,
+                "arch_weight_decay": 1e-3,
+                "epochs": 50,
+                "pretrain_epochs": 0,
+                "warmup_epochs": 0,
+            },
+        )
+        for name, order in (("darts1", "first"), ("darts2", "second"))
+    },
     **{
         f"random_v{v}": Method(f"random cells under zero configuration V{v}", "random", {"zeros": f"V{v}"})
         for v in range(5)
@@ -87,6 +99,9 @@ METHODS: Mapping[str, Method] = {
         for i, name in enumerate(("basic", "simple", "darts", "mbconv"), start=1)
     },
     **{f"nodes{n}": Method(f"ICDARTS with {n} nodes per cell", micro={"nodes": n}) for n in (3, 5)},
+    "nodes5_750": Method(
+        "ICDARTS with 5 nodes per cell, 750 epochs of retraining", micro={"nodes": 5}, training={"epochs": 750}
+    ),
     **{
         name: Method(f"ICDARTS, template ablation {name[4:]}", micro={"template": around})
         for name, around in TEMPLATES.items()
@@ -97,17 +112,104 @@ METHODS: Mapping[str, Method] = {
     "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
     "hier_v2": Method("ICDARTS of four cell types, then the type at every depth", "types"),
 }
+
+STUDIES: Mapping[str, Method] = {
+    "sglfc": Method(
+        "strong lenses",
+        micro={"evaluation_cells": 14},
+        settings={
+            "pretrain_epochs": 10, "warmup_epochs": 3, "lr": 0.8, "weight_decay": 1e-5, "arch_weight_decay": 1e-5, "crop": 0,
+            "vertical_flip": True,
+        },
+        options={"lr_batch": 1024},
+        network={"cells": 14},
+        training={
+            "epochs": 250, "lr": 0.25, "weight_decay": 3e-5, "drop_path": 0.0, "crop": 0, "cutout": 0, "vertical_flip": True,
+        },
+    ),
+    "em": Method("electron microscopy", settings={"lr": 0.2}, training={"lr": 6.25e-3}),
+}  # fmt: skip
+"""What the case studies of chapter 5 change in every method that they compare."""
+
+
+def _in_study(method: Method, study: Method) -> Method:
+    """A method with the settings of a case study."""
+    return Method(
+        f"{method.summary}; settings for {study.summary}",
+        method.search,
+        {**method.micro, **study.micro},
+        {**method.settings, **study.settings},
+        {**method.options, **study.options},
+        {**method.network, **study.network},
+        {**method.training, **study.training},
+    )
+
+
+_COMPARED = {
+    "cdarts": _METHODS["cdarts"],
+    "icdarts": _METHODS["icdarts"],
+    "op2": _METHODS["opspace2"],
+    "xdarts005": _METHODS["xdarts_lat_0.05"],
+    "dynamic": _METHODS["opspace_dynamic"],
+}
+
+ALIASES: Mapping[str, str] = {
+    "route_icdarts": "icdarts",
+    "nodes4": "icdarts",
+    "cell_darts": "icdarts",
+    "route_cdarts": "cdarts",
+    "xdarts_lat_0": "cell_xdarts",
+}
+"""Further names of methods, under which published tables have their results too."""
+
+METHODS: Mapping[str, Method] = {
+    **_METHODS,
+    **{
+        f"{name}_{short}": _in_study(method, study)
+        for name, study in STUDIES.items()
+        for short, method in _COMPARED.items()
+    },
+    **{alias: _METHODS[name] for alias, name in ALIASES.items()},
+}
 """Every method by name."""
+
+
+def find_method(name: str) -> Method:
+    """A method by name, or ``file.py:name`` for one that a user's file declares.
+
+    Raises:
+        SettingsError: there is none of this name.
+        FamilyError: the file breaks while it is imported.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        if name not in METHODS:
+            raise SettingsError(f"{unknown('method', name, METHODS)}; one of your own is named my_method.py:name")
+        return METHODS[name]
+    if not Path(path).is_file():
+        raise SettingsError(f"there is no file {path}")
+    module = import_file(Path(path))
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Method):
+        declared = [n for n, value in vars(module).items() if isinstance(value, Method)]
+        raise SettingsError(f"{path} declares no method {attribute!r}; it has {', '.join(declared) or 'none'}")
+    return found
+
+
+SEARCH: Mapping[str, Any] = {"crop": 4, "flip": True}
+"""Augmentation of the search, as published for CIFAR-10."""
 
 RETRAINING: Mapping[str, Any] = {
     "epochs": 600, "batch_size": 128, "optimizer": "sgd", "lr": 0.025, "momentum": 0.9, "nesterov": False,
-    "weight_decay": 5e-4, "warmup_epochs": 0.0, "drop_path": 0.3, "auxiliary_weight": 0.4, "gradient_clip": 5.0,
-    "crop": 4, "flip": True, "cutout": 16,
+    "weight_decay": 5e-4, "decay": "all", "schedule": "cosine-epochs", "warmup_epochs": 0.0, "drop_path": 0.3,
+    "drop_path_rates": "equal", "auxiliary_weight": 0.4, "gradient_clip": 5.0, "crop": 4, "flip": True, "cutout": 16,
 }  # fmt: skip
 """Settings of the thesis's retraining on CIFAR-10 (Herron 2023, section 3.4.2)."""
 
-TOURNAMENT = {"tiers": 3, "largest": 8}
+TOURNAMENT = {"tiers": 3, "largest": 8, "bundle": "edge"}
 """Options of a tournament beside its games'."""
+
+RUN_NAMES = tuple(f.name for f in fields(RunOptions))
 
 NETWORK = {"channels": 36, "cells": 20}
 """Size of retrained networks."""
@@ -118,14 +220,17 @@ class OneShot:
     """What is asked for.
 
     Attributes:
-        method: one of :data:`METHODS`.
-        options: of the search: fields of ``MicroSettings`` and ``JointSettings``, ``tiers`` and ``largest``.
+        method: one of :data:`METHODS`, or ``file.py:name``.
+        options: of the search: fields of ``MicroSettings``, ``JointSettings`` and ``RunOptions``, and those of
+            :data:`TOURNAMENT`.
         network: ``channels`` and ``cells`` of the retrained network.
         training: differences from :data:`RETRAINING`.
         retrain: whether to retrain.
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
+        onnx: whether to export to ONNX too.
+        command: words that called for it, for the model card.
     """
 
     method: str
@@ -136,6 +241,8 @@ class OneShot:
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
+    onnx: bool = False
+    command: Sequence[str] = ()
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
@@ -143,23 +250,45 @@ class OneShot:
         Raises:
             SettingsError: an unknown method or option, or a value out of range.
         """
-        if self.method not in METHODS:
-            raise SettingsError(unknown("method", self.method, METHODS))
         if not isinstance(self.workers, int) or self.workers < 0:
             raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
-        method = METHODS[self.method]
+        method = find_method(self.method)
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
-        joint_names = [f.name for f in fields(JointSettings)]
+        joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
+        known = [*micro_names, *joint_names, *rules, *RUN_NAMES]
         for name in self.options:
-            if name not in (*micro_names, *joint_names, *rules):
-                raise SettingsError(unknown("option", name, [*micro_names, *joint_names, *rules]))
+            if name not in known:
+                raise SettingsError(unknown("option", name, known))
+        idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
+        if idle:
+            raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")
         read: Mapping[str, Callable[[Any], Any]] = {"operations": _operations, "latency": _latency_table}
         micro = {k: read[k](v) if k in read else v for k, v in self.options.items() if k in micro_names}
         for name in ("nodes", "channels", "search_cells", "evaluation_cells"):
             whole(name, micro.get(name, 3))
-        joint = {k: v for k, v in self.options.items() if k in joint_names}
-        return method, MicroSettings(**{**method.micro, **micro}), JointSettings(**{**method.settings, **joint})
+        joint = {**SEARCH, **method.settings, **{k: v for k, v in self.options.items() if k in joint_names}}
+        if "e_split" in self.options:
+            joint["warmup_split"] = self.options.get("warmup_split", joint["e_split"])
+        return method, MicroSettings(**{**method.micro, **micro}), self._around(JointSettings(**joint))
+
+    @property
+    def run(self) -> RunOptions:
+        """The options of the run.
+
+        Raises:
+            SettingsError: a value out of range.
+        """
+        return RunOptions(
+            **{**find_method(self.method).options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
+        )
+
+    def _around(self, settings: JointSettings) -> JointSettings:
+        """Settings of the search as the options of the run have them."""
+        if self.run.centre_safe:
+            settings = replace(settings, crop=0)
+        scale = settings.batch_size / self.run.lr_batch if self.run.lr_batch else 1.0
+        return replace(settings, lr=settings.lr * scale)
 
     def final(self) -> tuple[dict[str, int], Training]:
         """Size and training of the retrained network.
@@ -171,7 +300,10 @@ class OneShot:
             if name not in NETWORK:
                 raise SettingsError(unknown("setting of the network", name, NETWORK))
             whole(name, value)
-        return {**NETWORK, **self.network}, Training.from_json({**RETRAINING, **self.training})
+        method = find_method(self.method)
+        safe = {"centre_safe": True} if self.run.centre_safe else {}
+        training = Training.from_json({**RETRAINING, **method.training, **safe, **self.training})
+        return {**NETWORK, **method.network, **self.network}, training
 
 
 def whole(name: str, value: object) -> None:

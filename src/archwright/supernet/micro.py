@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import (
     NONE,
     Cell,
@@ -27,13 +28,15 @@ from archwright.layers.cells import (
     Nodes,
     sum_of,
 )
-from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation
+from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation, with_affine
 from archwright.layers.templates import TEMPLATES, Template, cell_network
+from archwright.shapes import merged
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
-from archwright.supernet.joint import Duo, Found, JointSettings, OnEpoch, joint_search
+from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Lists
 
 CellRule = Literal["darts", "idarts", "xdarts"]
@@ -50,12 +53,16 @@ class MicroSettings:
     Attributes:
         operations: the candidates of every edge, where ``lists`` does not say otherwise.
         lists: candidates per cell type and edge.
-        cell: how alpha becomes weights and cells.
+        cell: how alpha becomes cells.
+        relaxation: how alpha becomes weights; the one that goes with ``cell`` without.
         nodes: of a cell.
         types: with 0 a normal and a reduction cell; else so many normal cells that take turns, position ``m`` being of type
             ``m mod types``, and reduce in the usual places by stride.
         channels: of the first cells' nodes, in both networks.
         search_cells, evaluation_cells: of the search and of the evaluation network.
+        edge_score: what DARTS's cells rank edges by, the ``softmax`` of alpha or ``alpha`` itself; what goes with the
+            relaxation without.
+        evaluation_affine: whether the evaluation network's batch norms scale and shift.
         zeros: what stands for "no operation" in each phase, ``V0`` to ``V4`` (table 3.1).
         template: what surrounds the cells.
         latency: table of the operations for the penalty.
@@ -67,11 +74,14 @@ class MicroSettings:
     operations: tuple[str, ...] = OPERATION_SETS["darts"]
     lists: Lists | None = None
     cell: CellRule = "darts"
+    relaxation: str = ""
     nodes: int = 4
     types: int = 0
     channels: int = 16
     search_cells: int = 8
     evaluation_cells: int = 20
+    edge_score: str = ""
+    evaluation_affine: bool = False
     zeros: str = "V1"
     template: Template = TEMPLATES["base"]
     latency: Mapping[str, float] | None = None
@@ -79,6 +89,10 @@ class MicroSettings:
     def __post_init__(self) -> None:
         if self.cell not in RELAXED_BY:
             raise SettingsError(unknown("cell rule", self.cell, RELAXED_BY))
+        relaxation(self.relaxed_by)
+        discretisation(self.cell, self.relaxed_by, self.edge_score)
+        if not isinstance(self.evaluation_affine, bool):
+            raise SettingsError(f"evaluation_affine must be true or false, not {self.evaluation_affine!r}")
         if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
             raise SettingsError("a cell search needs at least one node and channel, and three cells in each network")
         if self.types < 0 or (self.types and self.template.reduction != "cell"):
@@ -90,6 +104,11 @@ class MicroSettings:
         for name in self.columns:
             if name not in OPERATIONS and name != NONE:
                 raise SettingsError(unknown("operation", name, OPERATIONS))
+
+    @property
+    def relaxed_by(self) -> str:
+        """The relaxation's name."""
+        return self.relaxation or RELAXED_BY[self.cell]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -207,7 +226,11 @@ def search_cells(
         SettingsError: data that is no image, a penalty whose table lacks an operation, or what the joint search raises.
     """
     check_images(data)
-    duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
+    if micro.relaxed_by == "gumbel" and any(step.unrolled for step in settings.joint_steps):
+        raise SettingsError("second order compares losses under the same weights, and gumbel draws new ones each time")
+    duo, alpha, mask, penalty = micro_duo(micro, merged(data.input_shape)[0], data.num_classes, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     if settings.penalty:
         penalty()
     found = joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
@@ -220,18 +243,14 @@ def check_images(data: Data) -> None:
     """Refuse data that cells cannot take.
 
     Raises:
-        SettingsError: a table, several images per example, or images too small to be halved twice.
+        SettingsError: a table, or images too small to be halved twice.
     """
     if data.kind != "image":
         raise SettingsError(f"cells are searched on images, and {data.name} is a table; the family mlp takes tables")
-    if len(data.input_shape) != 3:
+    _, height, width = merged(data.input_shape)
+    if min(height, width) < 4:
         raise SettingsError(
-            f"cells are searched on one image per example, and {data.name} has several; archwright search takes them"
-        )
-    if min(data.input_shape[1:]) < 4:
-        raise SettingsError(
-            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
-            f"{data.input_shape[2]}"
+            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {height} x {width}"
         )
 
 
@@ -252,7 +271,11 @@ def micro_duo(
             )
         ]
         heads = shared_heads(networks[0].reduced_channels if micro.template.heads else [], num_classes)
-    relaxed, discrete = relaxation(RELAXED_BY[micro.cell]), discretisation(micro.cell)
+    if micro.evaluation_affine:
+        with_affine(networks[1])
+    relaxed = relaxation(micro.relaxed_by)
+    discrete = discretisation(micro.cell, micro.relaxed_by, micro.edge_score)
+    bare = [i for i, name in enumerate(columns) if name == "skip_connect" or "_pool_" in name]
 
     def masked(kind: str) -> Tensor:
         own = alpha[kind]
@@ -269,13 +292,16 @@ def micro_duo(
     def discretise() -> dict[str, Any]:
         return {kind: discrete(masked(kind), micro.nodes, columns, micro.zero.selectable) for kind in micro.kinds}
 
-    return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty), alpha, mask, penalty
+    def plain() -> Tensor:
+        return torch.stack([(alpha[k] * mask[k].to(alpha[k].device))[:, bare].abs().sum() for k in micro.kinds]).sum()
+
+    return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty, plain), alpha, mask, penalty
 
 
 def random_cells(micro: MicroSettings, seed: int) -> dict[str, Nodes]:
     """Cells without a search: normal parameters, discretised as the search would (the baseline of Herron 2023, 3.2.2)."""
     generator = torch.Generator().manual_seed(derived_seed(seed, 22))
-    discrete, columns = discretisation(micro.cell), micro.columns
+    discrete, columns = discretisation(micro.cell, micro.relaxed_by, micro.edge_score), micro.columns
     alpha = {k: torch.randn(number_of_edges(micro.nodes), len(columns), generator=generator) for k in micro.kinds}
     return {k: discrete(own, micro.nodes, columns, micro.zero.selectable) for k, own in alpha.items()}
 

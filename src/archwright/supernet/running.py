@@ -6,32 +6,36 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import nn
-
 from archwright.data import Data
-from archwright.errors import FamilyError, SettingsError
-from archwright.evaluate.checkpoint import network_tensors
-from archwright.evaluate.devices import derived_seed, resolve_device, seeded
-from archwright.evaluate.inference import seconds_per_batch
-from archwright.evaluate.scoring import evaluate_split
+from archwright.errors import SettingsError
+from archwright.evaluate.devices import derived_seed, seeded
 from archwright.evaluate.settings import Training
-from archwright.evaluate.training import train
-from archwright.genotypes import parse_cells
-from archwright.genotypes.networks import darts_family
 from archwright.hardware.shares import load_weights
 from archwright.hardware.stems import measure_weights
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.operations import MASTER
+from archwright.shapes import merged
+from archwright.study.record import write_json
 from archwright.supernet.dynamic import combined, dynamic_report, dynamic_search
 from archwright.supernet.hierarchical import search_hierarchically
-from archwright.supernet.joint import JointSettings
-from archwright.supernet.methods import METHODS, TOURNAMENT, OneShot, whole
+from archwright.supernet.methods import TOURNAMENT, OneShot, find_method, whole
 from archwright.supernet.micro import MicroSettings, check_images, final_network, random_cells, search_cells
+from archwright.supernet.retraining import (
+    MODELS,
+    RESULT,
+    SETTINGS,
+    Design,
+    cells_design,
+    export,
+    retrain,
+    template_design,
+)
+from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
 
 
@@ -40,11 +44,12 @@ class _Searched:
     """What the searches have in common."""
 
     genotype: dict[str, Any]
-    networks: Mapping[str, Callable[[], nn.Module]]
+    designs: Mapping[str, Design]
     seconds: float | None
     val_accuracy: float | None
     expected_latency: float | None
     more: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
 
 
 def run_oneshot(
@@ -66,13 +71,14 @@ def run_oneshot(
     size, training = asked.final()
     check_images(data)
     training.augmentation(data.input_shape)
+    asked.run.examples(data, training)
     if folder is not None:
-        _claim(folder, asked, data)
+        _claim(folder, asked, data, training)
     found = _SEARCHES[method.search](asked, data, micro, settings, size, folder, say)
     result: dict[str, Any] = {
         "method": asked.method,
         "genotype": found.genotype,
-        **_architecture(found.genotype),
+        **found.designs["retrain"].to_json(),
         "search": {
             "seconds": found.seconds, "epochs": 0 if method.search == "random" else settings.epochs, "val_accuracy": found.val_accuracy,
             "peak_memory_mb": _peak_memory(), **found.more,
@@ -81,13 +87,19 @@ def run_oneshot(
     }  # fmt: skip
     files: dict[str, Path] = {}
     if asked.retrain:
-        for name, make in found.networks.items():
+        for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
-            result[name] = _retrained(asked, data, make, training, folder, name, files)
+            result[name], made = _retrained(asked, design, data, training, folder, name)
+            files |= made
     if folder is not None:
-        files["result"] = folder / "result.json"
-        files["result"].write_text(json.dumps(result, indent=1))
-    return {**result, "files": {name: str(path) for name, path in files.items()}}
+        if found.history:
+            files["alphas"] = folder / "alphas.json"
+            files["alphas"].write_text(json.dumps(found.history))
+        files["result"] = folder / RESULT
+    result["files"] = {name: str(path) for name, path in files.items()}
+    if folder is not None:
+        write_json(files["result"], result)
+    return result
 
 
 def _cells(
@@ -100,28 +112,29 @@ def _cells(
     )
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()},
-        {"retrain": _final(found.cells, data, micro, size)},
+        {"retrain": _design(asked, found.cells, micro, size)},
         found.search.seconds,
         found.search.curve[-1]["val_accuracy"],
         found.expected_latency,
         {"curve": list(found.search.curve)},
+        found.search.history,
     )
 
 
 def _random(
-    asked: OneShot, data: Data, micro: MicroSettings, _settings: JointSettings, size: Mapping[str, int],
+    asked: OneShot, _data: Data, micro: MicroSettings, _settings: JointSettings, size: Mapping[str, int],
     _folder: Path | None, _say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     cells = random_cells(micro, asked.seed)
     plain = {kind: _plain(nodes) for kind, nodes in cells.items()}
-    return _Searched(plain, {"retrain": _final(cells, data, micro, size)}, 0.0, None, None, {})
+    return _Searched(plain, {"retrain": _design(asked, cells, micro, size)}, 0.0, None, None, {})
 
 
 def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
-    version: Any = METHODS[asked.method].search
+    version: Any = find_method(asked.method).search
     micro = replace(micro, evaluation_cells=size["cells"])
     found = search_hierarchically(
         data, version, micro, settings, seed=asked.seed, device=asked.device, folder=folder,
@@ -129,17 +142,16 @@ def _template(
     )  # fmt: skip
     assert found is not None
     assert found.micro is not None
-    shape, classes, channels = data.input_shape[0], data.num_classes, size["channels"]
+    design = template_design(version, found.cells, found.choice, size["channels"])
+    assert design.family.default is not None
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
-        {
-            "retrain": lambda: found.network(shape, classes, channels),
-            "initial": lambda: found.network(shape, classes, channels, initial=True),
-        },
+        {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
         found.macro.curve[-1]["val_accuracy"],
         found.micro.expected_latency,
         {"version": version, "curve": list(found.macro.curve)},
+        (*found.micro.search.history, *found.macro.history),
     )
 
 
@@ -148,11 +160,13 @@ def _tournament(
     folder: Path | None, say: Callable[[str], object],
 ) -> _Searched:  # fmt: skip
     options = {**TOURNAMENT, **{k: v for k, v in asked.options.items() if k in TOURNAMENT}}
-    for name, value in options.items():
-        whole(name, value)
+    for name in ("tiers", "largest"):
+        whole(name, options[name])
     pool = micro.operations if "operations" in asked.options else MASTER
-    rules = Tournament(options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds)
-    if METHODS[asked.method].search == "combined":
+    rules = Tournament(
+        options["tiers"], tuple(pool), options["largest"], micro.nodes, micro.kinds, options["bundle"]
+    )  # fmt: skip
+    if find_method(asked.method).search == "combined":
         micro, settings = combined(micro, settings, float(asked.options.get("penalty", 0.05)))
         micro = replace(micro, latency=_latency(asked, data, micro, rules, folder, say))
     outcome = dynamic_search(
@@ -164,7 +178,7 @@ def _tournament(
     last = outcome.games[-1][1]
     return _Searched(
         {kind: _plain(nodes) for kind, nodes in outcome.cells.items()},
-        {"retrain": _final(outcome.cells, data, micro, size)},
+        {"retrain": _design(asked, outcome.cells, micro, size)},
         sum(played.figures.get("seconds", 0.0) for _, played in outcome.games),
         last.figures.get("val_accuracy"),
         last.figures.get("expected_latency"),
@@ -193,89 +207,63 @@ def _latency(
     cell: Nodes = [[("sep_conv_3x3", 0), ("skip_connect", 1)]] * micro.nodes
     with seeded(derived_seed(asked.seed, 50)):
         network = final_network(
-            dict.fromkeys(micro.kinds, cell), data.input_shape[0], data.num_classes, channels=micro.channels,
+            dict.fromkeys(micro.kinds, cell), merged(data.input_shape)[0], data.num_classes, channels=micro.channels,
             depth=micro.search_cells, around=micro.template, tower=False,
         )  # fmt: skip
+    merge_in_stem(network, data.input_shape)
     weights = measure_weights(network, rules.pool, data.input_shape, batch_size=64, device=asked.device)
     if path is not None:
         weights.save(path)
     return weights.table()
 
 
-def _final(
-    cells: Mapping[str, Nodes], data: Data, micro: MicroSettings, size: Mapping[str, int]
-) -> Callable[[], nn.Module]:
-    return lambda: final_network(
-        cells,
-        data.input_shape[0],
-        data.num_classes,
-        channels=size["channels"],
-        depth=size["cells"],
-        around=micro.template,
-        none=micro.zero.retraining,
-    )
+def _design(asked: OneShot, cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping[str, int]) -> Design:
+    if asked.run.keep_tower:
+        micro = replace(micro, template=replace(micro.template, tower=True))
+    return cells_design(cells, micro, size)
 
 
 def _retrained(
-    asked: OneShot, data: Data, make: Callable[[], nn.Module], training: Training, folder: Path | None, name: str,
-    files: dict[str, Path],
-) -> dict[str, Any]:  # fmt: skip
-    """Train from scratch; the test split is read once, after the last epoch."""
-    device = resolve_device(asked.device)
-    with seeded(derived_seed(asked.seed, 60)):
-        network = make().to(device)
-    latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=device)
+    asked: OneShot, design: Design, data: Data, training: Training, folder: Path | None, name: str
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
-    seed = derived_seed(asked.seed, 61)
-    trained = train(network, data, training, seed=seed, device=device, checkpoint=checkpoint)
-    if trained.ending == "failed":
-        raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
-    if folder is not None:
-        files[f"{name}_network"] = folder / f"{name}-network.safetensors"
-        tensors = {n: t.detach().cpu().contiguous() for n, t in network_tensors(network).items()}
-        save_file(tensors, files[f"{name}_network"])
-    metrics = evaluate_split(network, data, data.test, device=device).metrics
-    return {
-        "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds,
-        "params": sum(p.numel() for n, p in network.named_parameters() if not n.startswith("tower.")),
-        "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
-    }  # fmt: skip
+    network, figures, validation = retrain(
+        design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint, run=asked.run,
+        given=asked.training,
+    )  # fmt: skip
+    if folder is None:
+        return figures, {}
+    files = export(
+        design, network, data, folder / MODELS[name], figures=figures, validation=validation, method=asked.method,
+        seed=asked.seed, command=asked.command, onnx=asked.onnx,
+    )  # fmt: skip
+    prefix = "" if name == "retrain" else f"{name}_"
+    return figures, {f"{prefix}{kind}": path for kind, path in files.items()}
 
 
-def _claim(folder: Path, asked: OneShot, data: Data) -> None:
-    """Refuse a folder of another run."""
+def _claim(folder: Path, asked: OneShot, data: Data, training: Training) -> None:
+    """Refuse a folder of another run, and write down what this one is."""
     identity = {
         "method": asked.method, "options": dict(asked.options), "network": dict(asked.network), "seed": asked.seed,
         "data": data.fingerprint,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
-    path = folder / "oneshot.json"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(identity))
-        return
-    try:
-        there = json.loads(path.read_text())
-    except ValueError as error:
-        raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
-    differing = [name for name in identity if there.get(name) != identity[name]]
-    if differing:
-        raise SettingsError(
-            f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
-        )
-
-
-def _architecture(genotype: Mapping[str, Any]) -> Mapping[str, dict[str, Any] | None]:
-    """The architecture of the family ``darts`` and the family's options, where it has these cells."""
-    nothing = {"architecture": None, "family_options": None}
-    if "template" in genotype:
-        return nothing
-    try:
-        family, architecture = darts_family(parse_cells(genotype))
-    except FamilyError:
-        return nothing
-    names = ("nodes", "operations", "rule", "none")
-    return {"architecture": dict(architecture), "family_options": {name: family.options[name] for name in names}}
+    path = folder / SETTINGS
+    if path.is_file():
+        try:
+            there = json.loads(path.read_text())
+        except ValueError as error:
+            raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
+        differing = [name for name in identity if there.get(name) != identity[name]]
+        if differing:
+            raise SettingsError(
+                f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    run = {"run": asdict(asked.run), "given": sorted(asked.training)}
+    loose = run | {"training": training.to_json(), "device": asked.device, "command": list(asked.command)}
+    write_json(path, {**identity, **loose, "dataset": data.description()})
 
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:

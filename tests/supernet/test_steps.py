@@ -1,0 +1,141 @@
+"""Update steps: what they reach, the second order, and methods of one's own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from archwright.data import load_data
+from archwright.errors import SettingsError
+from archwright.supernet.methods import METHODS, OneShot, find_method
+from archwright.supernet.micro import MicroSettings, search_cells
+from archwright.supernet.settings import JointSettings
+from archwright.supernet.steps import Step, evaluation, search, unrolled_gradient
+
+SMALL = MicroSettings(
+    channels=4, search_cells=3, evaluation_cells=3, nodes=1, operations=("skip_connect", "sep_conv_3x3")
+)
+QUICK = JointSettings(epochs=2, pretrain_epochs=0, batch_size=16, arch_lr=0.05)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
+    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 0.4), st.floats(0.2, 2), st.floats(-1, 1), st.floats(0.1, 1))
+def test_finite_differences_are_the_analytic_gradient(a0, w0, rate, curvature, coupling, pull) -> None:
+    """outer = (w - pull)^2 / 2 + a w, inner = curvature w^2 / 2 + coupling a w + a w^2 / 2, so w' is linear in a."""
+    a = nn.Parameter(torch.tensor([a0], dtype=torch.float64))
+    w = nn.Parameter(torch.tensor([w0], dtype=torch.float64))
+
+    def outer() -> torch.Tensor:
+        return ((w - pull) ** 2 / 2 + a * w).sum()
+
+    def inner() -> torch.Tensor:
+        return (curvature * w**2 / 2 + coupling * a * w + a * w**2 / 2).sum()
+
+    _, (found,) = unrolled_gradient([a], [w], outer, inner, rate)
+    ahead = w0 - rate * (curvature * w0 + coupling * a0 + a0 * w0)
+    analytic = ahead + (ahead - pull + a0) * -rate * (coupling + w0)
+    assert found is not None
+    assert float(found) == pytest.approx(analytic, abs=1e-3)
+    assert w.item() == w0
+    _, (first,) = unrolled_gradient([a], [w], outer, inner, 0.0)
+    assert float(first) == w0
+
+
+def test_weights_are_put_back_when_a_loss_breaks() -> None:
+    a, w = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+
+    def outer() -> torch.Tensor:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        unrolled_gradient([a], [w], outer, lambda: (a * w).sum(), 0.5)
+    assert w.item() == 1
+
+
+def test_second_order_differs_from_first_in_alpha_alone_at_first(data) -> None:
+    """One step: the weights move as in first order, for they are updated under the same alpha before it has told."""
+    quick = replace(QUICK, epochs=1, batch_size=128)
+    found = {}
+    for name in ("darts1", "darts2"):
+        steps = METHODS[name].settings["steps"]
+        found[name] = search_cells(data, SMALL, replace(quick, steps=steps, arch_lr=0.05))
+    first, second = (found[name].search.curve[0] for name in ("darts1", "darts2"))
+    assert first["arch_loss"] != second["arch_loss"]
+    assert first["teacher_loss"] == second["teacher_loss"]
+    assert found["darts1"].alpha != found["darts2"].alpha
+
+
+@pytest.fixture(scope="module")
+def softmax_alpha(data):
+    return search_cells(data, SMALL, QUICK).alpha
+
+
+@pytest.mark.parametrize("name", ["softmax", "node-softmax", "sigmoid", "gumbel"])
+def test_every_relaxation_searches_and_resumes(name, data, softmax_alpha, tmp_path) -> None:
+    micro = replace(SMALL, relaxation=name)
+    whole = search_cells(data, micro, QUICK)
+    file = tmp_path / "search.safetensors"
+    search_cells(data, micro, QUICK, checkpoint=file, on_epoch=lambda epoch, _: epoch < 1)
+    rest = search_cells(data, micro, QUICK, checkpoint=file)
+    assert rest.alpha == whole.alpha
+    assert rest.search.history == whole.search.history
+    assert len(whole.search.history) == 2
+    assert (whole.alpha == softmax_alpha) == (name == "softmax")
+
+
+def test_a_search_ends_when_its_architecture_is_stable(data) -> None:
+    still = replace(QUICK, epochs=9, arch_lr=0.0, stable_epochs=2)
+    found = search_cells(data, SMALL, still)
+    assert (len(found.search.curve), found.search.complete) == (3, True)
+
+
+def test_steps_that_make_no_sense_are_refused(data) -> None:
+    with pytest.raises(SettingsError, match="reads train or val, not 'test'"):
+        Step("test", (search,), ("a",))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="updates out of a, w_S, w_E"):
+        Step("val", (search,), ("alpha",))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="unrolled step updates a alone"):
+        Step("val", (search,), ("a", "w_E"), unrolled=True)
+    only = (Step("val", (search,), ("a",), unrolled=True),)
+    with pytest.raises(SettingsError, match="needs a step that updates w_S"):
+        search_cells(data, SMALL, replace(QUICK, steps=only))
+    deaf = (Step("val", (evaluation,), ("a",)),)
+    with pytest.raises(SettingsError, match="a <- evaluation on val do not depend"):
+        search_cells(data, SMALL, replace(QUICK, steps=deaf))
+    with pytest.raises(SettingsError, match="gumbel draws new ones"):
+        search_cells(
+            data, replace(SMALL, relaxation="gumbel"), replace(QUICK, steps=METHODS["darts2"].settings["steps"])
+        )
+    with pytest.raises(SettingsError, match=r"relaxation.*hard"):
+        replace(SMALL, relaxation="hard")
+    with pytest.raises(SettingsError, match="darts2 declares its steps; e_split would change nothing"):
+        OneShot("darts2", {"e_split": "val"}).settings()
+
+
+def test_other_steps_do_not_go_on_from_a_checkpoint(data, tmp_path) -> None:
+    file = tmp_path / "search.safetensors"
+    search_cells(data, SMALL, QUICK, checkpoint=file, on_epoch=lambda *_: False)
+    with pytest.raises(SettingsError, match="steps"):
+        search_cells(data, SMALL, replace(QUICK, steps=METHODS["darts1"].settings["steps"]), checkpoint=file)
+
+
+def test_a_method_that_is_not_there_is_named(tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from archwright.supernet.methods import Method\nmine = Method('one')\n")
+    assert find_method(f"{file}:mine").summary == "one"
+    with pytest.raises(SettingsError, match="declares no method 'yours'; it has mine"):
+        find_method(f"{file}:yours")
+    with pytest.raises(SettingsError, match="there is no file"):
+        find_method(f"{tmp_path / 'absent.py'}:fairdarts")
+    with pytest.raises(SettingsError, match=r"my_method\.py:name"):
+        find_method("fairdarts")
