@@ -154,6 +154,8 @@ def test_a_tournament_of_lists_per_node(data, tmp_path) -> None:
     [
         ({"lr_batch": -1}, "lr_batch must be a whole number"),
         ({"keep_tower": 1}, "keep_tower must be true or false"),
+        ({"macro_lr": 0}, "macro_lr must be a number above 0"),
+        ({"macro_lr_of": "alpha"}, "unknown macro_lr_of 'alpha'"),
         ({"retrain_on": "test"}, "unknown retrain_on 'test'"),
         ({"keep_towers": True}, "did you mean keep_tower"),
         ({"bundle": "cell"}, "unknown option 'bundle'"),

@@ -94,8 +94,9 @@ class PlainReduction(nn.Module):
 
     def __init__(self, kind: Reduction, c_in: int, c_out: int, affine: bool = True) -> None:
         super().__init__()
+        self.strided = kind == "conv"
         if kind == "conv":
-            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, 2, bias=False)
+            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, bias=False)
             return
         pool = nn.MaxPool2d(3, 2, 1) if kind == "maxpool" else nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         body = nn.Sequential(pool, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
@@ -103,7 +104,7 @@ class PlainReduction(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, *_: object) -> Tensor:
         """``batch x c_out x ceil(h / 2) x ceil(w / 2)``."""
-        out: Tensor = self.body(last)
+        out: Tensor = self.body(last[:, :, ::2, ::2] if self.strided else last)
         return out
 
 

@@ -80,10 +80,14 @@ class Hierarchical:
         }
 
 
-def macro_settings(version: str, settings: JointSettings) -> JointSettings:
-    """Settings of the macro search: gamma's learning rate 3e-3, two warm-up epochs in version 2, and no
-    penalty (Herron 2023, chapter 6)."""
-    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1, penalty=0.0)
+def macro_settings(
+    version: str, settings: JointSettings, lr: float = 3e-3, lr_of: Literal["gamma", "weights"] = "gamma"
+) -> JointSettings:
+    """Settings of the macro search: another learning rate, two warm-up epochs in version 2, and no penalties on operations
+    (Herron 2023, chapter 6, which does not say whether the learning rate is gamma's or the weights')."""
+    warmup = 2 if version == "types" else 1
+    rates = {"arch_lr": lr} if lr_of == "gamma" else {"lr": lr, "lr_min": min(lr, settings.lr_min)}
+    return replace(settings, warmup_epochs=warmup, penalty=0.0, alpha_l1=0.0, **rates)  # type: ignore[arg-type]
 
 
 def search_template(
