@@ -205,7 +205,7 @@ def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, share
     ("words", "message"),
     [
         (["ensemble-times"], "did you mean ensemble-"),
-        (["lspon-speed", "--only", "ls"], "--option, --budget and --only are for ensemble-search-time"),
+        (["lspon-speed", "--only", "ls"], "--option is for ensemble-search-time"),
         (["ensemble-ablations", "--option", "epochs=3"], "unknown option 'epochs'"),
         (["ensemble-ablations", "--runs", 0], "runs must be at least 1, not 0"),
     ],
@@ -311,3 +311,15 @@ def test_real_data_are_compared_in_one_process(archwright):
     done = archwright("reproduce", "ensemble-real-data", "--workers", 2)
     assert done.code != 0
     assert "leave out --workers" in done.err
+
+
+def test_the_shipped_table_is_enough_for_a_part_of_the_ensemble_arena(archwright):
+    words = ("reproduce", "ensemble-arena", "--only", "digits val_loss", "--runs", 2, "--budget", 4, "--out", "kept")
+    done = archwright(*words)
+    assert done.code == 0, done.err
+    assert "ensemble-bo" in done.out
+    again = archwright(*words, "--json")
+    assert [r["searcher"] for r in again.json["rows"]][:2] == ["ensemble-bo", "random"]
+    assert len(Path("kept/nasbench201-digits-digits-val_loss.jsonl").read_text().splitlines()) == 2 * len(
+        again.json["rows"]
+    )

@@ -18,7 +18,7 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
-            "Of ours: ensemble-real-data (real trainings, minutes per run). "
+            "Of ours: ensemble-arena (all tables) or ensemble-real-data (real trainings, minutes per run). "
             "Of proxies: hybrid-tables or hybrid-grid."
         ),
     ],
@@ -48,7 +48,7 @@ def reproduce(
         list[str],
         typer.Option(
             metavar="TEXT",
-            help="Of ensembles: only lines whose searcher (of ensemble-real-data: data set) has this text in it; repeat it.",
+            help="Of ensembles: only lines whose searcher (or data set, or table) has this text in it; repeat it.",
         ),
     ] = [],  # noqa: B006
     out: Annotated[
@@ -62,16 +62,15 @@ def reproduce(
     json: common.Json = False,
 ) -> None:
     """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
-    from archwright.arena import ensemble, realdata
+    from archwright.arena import ensemble, ensemble_arena, realdata
     from archwright.arena import published as searchers
     from archwright.proxies import published as proxies
 
-    real = name == realdata.NAME
-    if (option and name not in ensemble.LINES) or (
-        (only or budget is not None) and not real and name not in ensemble.LINES
-    ):
+    real, arena = name == realdata.NAME, name == ensemble_arena.NAME
+    bounded = (*ensemble.LINES, ensemble_arena.NAME, realdata.NAME)
+    if (option and name not in ensemble.LINES) or ((only or budget is not None) and name not in bounded):
         raise SettingsError(
-            f"--option, --budget and --only are for {', '.join(ensemble.LINES)} (the last two also for {realdata.NAME})"
+            f"--option is for {', '.join(ensemble.LINES)}; --budget and --only also for {', '.join(bounded[-2:])}"
         )
     if real and workers != 1:
         raise SettingsError(f"{name} compares processor time in one process; leave out --workers")
@@ -80,6 +79,12 @@ def reproduce(
             found = realdata.reproduce_real_data(
                 data_dir=data_dir, runs=runs, seed=seed, budget=budget, only=only, out=out, on_done=advance
             )
+    elif arena:
+        with common.counting(0, "runs", quiet=json) as advance:
+            found = ensemble_arena.reproduce_arena(
+                data_dir=data_dir, runs=runs, seed=seed or ensemble_arena.SEED, workers=workers, budget=budget, only=only, out=out,
+                on_done=advance,
+            )  # fmt: skip
     elif name in ensemble.LINES:
         with common.counting(0, "runs", quiet=json) as advance:
             found = ensemble.reproduce_ensemble(
@@ -103,18 +108,14 @@ def reproduce(
         else:
             found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
     else:
-        raise SettingsError(
-            unknown(
-                "publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, realdata.NAME, *proxies.NAMES)
-            )
-        )
+        raise SettingsError(unknown("publication", name, (*searchers.PUBLISHED, "freerea", *bounded, *proxies.NAMES)))
     if json:
         common.print_json(found)
         return
     console = common.console()
     console.print(found["source"])
     kinds = {**dict.fromkeys(proxies.NAMES, _proxy_table), **dict.fromkeys(ensemble.LINES, _ensemble_table)}
-    tables = {**kinds, realdata.NAME: _real_table}.get(name, _searcher_table)
+    tables = {**kinds, realdata.NAME: _real_table, ensemble_arena.NAME: _arena_table}.get(name, _searcher_table)
     console.print(common.table("", *tables(found)))
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
@@ -146,6 +147,20 @@ def _ensemble_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str
         for r in found["rows"]
     ]  # fmt: skip
     return ["data set", "measure", "searcher", "ours", "at the optimum", "published", "note"], rows
+
+
+def _arena_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = []
+    for r in found["rows"]:
+        reached = r["to_optimum"]
+        tests = [r.get(f"test_{measure}") for measure in ("to_optimum", "best")]
+        rows.append(
+            [r["contest"], r["searcher"], _figure(reached), str(reached["reached"]),
+             " / ".join("-" if v is None else common.number(v) for v in r["at"].values()),
+             *("" if t is None else f"{t['p_holm']:.2g} ({t['effect']:.2f})" for t in tests)]
+        )  # fmt: skip
+    points = " / ".join(str(n) for n in max((r["at"] for r in found["rows"]), key=len))
+    return ["table", "searcher", "to the optimum", "reached", f"best at {points}", "p to optimum", "p of best"], rows
 
 
 def _real_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
