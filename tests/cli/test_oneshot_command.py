@@ -204,6 +204,7 @@ def test_several_runs_have_a_mean_and_a_spread(archwright):
 
 
 def test_small_searches_and_retrains_on_images_as_they_are():
-    asked = OneShot("icdarts", SMALL["search"], SMALL["network"], SMALL["training"])
+    small = SMALL["darts"]
+    asked = OneShot("icdarts", small["search"], small["network"], small["training"])
     search, (_, training) = asked.settings()[2], asked.final()
     assert (search.crop, search.flip) == (training.crop, training.flip) == (0, False)
