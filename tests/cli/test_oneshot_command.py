@@ -168,6 +168,10 @@ def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatc
     assert "the search of cells needs about" in done.err
     done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--option", "memory=never")
     assert "unknown memory 'never'" in done.err
+    done = archwright("oneshot", "random_v1", *TINY, "--study", "t")
+    assert done.code == 2
+    assert "retraining needs about" in done.err
+    assert "lower batch_size (32) with --train" in done.err
 
 
 @pytest.mark.parametrize("method", ["icdarts", "random_v1", "hier_v1", "opspace_dynamic"])
