@@ -1,6 +1,7 @@
 """``archwright oneshot``: from digits to retrained networks, resuming, mistakes."""
 
 import json
+from collections import Counter
 import re
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_hierarchical_search_reports_both_networks(archwright, method):
     found = run(archwright, method)
     assert len(found["genotype"]["template"]) == (2 if method == "hier_v1" else 3)
     assert {"retrain", "initial"} <= set(found)
+    done = archwright("cells", "compare", "s", "--json")
+    assert done.code == 0, done.err
+    (group,) = done.json["groups"]
+    by_type = {
+        kind: Counter(name for node in found["genotype"][kind] for name, _ in node)
+        for kind in set(found["genotype"]["sequence"])
+    }
+    expected = sum((by_type[kind] for kind in found["genotype"]["sequence"]), Counter())
+    assert {name: each["mean"] for name, each in group["operations"].items() if each["mean"]} == expected
+    assert len(found["genotype"]["sequence"]) == 3
 
 
 @pytest.mark.parametrize("method", ["opspace_dynamic", "combined"])

@@ -166,7 +166,8 @@ def _template(
     design = template_design(version, found.cells, found.choice, size["channels"])
     assert design.family.default is not None
     return Searched(
-        {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
+        {kind: _plain(nodes) for kind, nodes in found.cells.items()}
+        | {"template": list(found.choice), "sequence": list(found.sequence)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
         len(found.micro.search.curve) + len(found.macro.curve),
