@@ -1,8 +1,8 @@
 """``archwright oneshot``: from digits to retrained networks, resuming, mistakes."""
 
 import json
-from collections import Counter
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
