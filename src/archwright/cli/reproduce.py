@@ -44,7 +44,7 @@ def reproduce(
     seed: Annotated[
         int,
         typer.Option(
-            help="Of the first run; of ensemble-arena 0 stands for 2000, a seed that no default was chosen with."
+            help="Of the first run; of ensemble-arena 0 stands for 2000."
         ),
     ] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
