@@ -28,7 +28,7 @@ def model_card(
     parts = [
         f"# {family.name} for {data.name}",
         f"A classifier of {data.num_classes} classes ({_few(data.classes)}), found by neural architecture search "
-        f"with Archwright and trained on {len(data.train):,} examples of `{data.name}`.",
+        f"with Archwright and trained on {settings.get('examples', len(data.train)):,} examples of `{data.name}`.",
         "## How good it is",
         _scores(metrics.get("validation") or {}, test),
         _baselines(metrics.get("baselines") or [], test),

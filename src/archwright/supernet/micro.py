@@ -28,7 +28,7 @@ from archwright.layers.cells import (
     Nodes,
     sum_of,
 )
-from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation, with_affine
+from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, check_operation, operation, with_affine
 from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.shapes import merged
 from archwright.space.cells import reductions
@@ -257,7 +257,14 @@ def check_images(data: Data) -> None:
 def micro_duo(
     micro: MicroSettings, c_in: int, num_classes: int, seed: int
 ) -> tuple[Duo, dict[str, nn.Parameter], dict[str, Tensor], Callable[[], Tensor]]:
-    """The networks of a cell search, alpha, which of its entries exist, and the expected latency."""
+    """The networks of a cell search, alpha, which of its entries exist, and the expected latency.
+
+    Raises:
+        FamilyError: an operation that changes the shape of what it reads.
+    """
+    with seeded(0):
+        for name in micro.columns:
+            check_operation("zero" if name == NONE else name, micro.channels)
     columns, lists = micro.columns, micro.edge_lists
     generator = torch.Generator().manual_seed(derived_seed(seed, 20))
     alpha = {k: nn.Parameter(initial(micro.nodes, len(columns), generator)) for k in micro.kinds}

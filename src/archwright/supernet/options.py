@@ -10,7 +10,7 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
 
-CHOICES = {"retrain_on": ("all", "train"), "macro_lr_of": ("gamma", "weights")}
+CHOICES = {"retrain_on": ("all", "train"), "macro_lr_of": ("gamma", "weights"), "memory": ("check", "ignore")}
 SIZES = ((3.0e6, 3e-4, 0.2), (3.5e6, 3e-4, 0.3), (float("inf"), 5e-4, 0.3))
 """Below so many parameters the public code of CDARTS retrains with this weight decay and drop path."""
 
@@ -27,6 +27,7 @@ class RunOptions:
         retrain_on: ``all`` examples that are not for the test, or ``train`` without the validation split.
         macro_lr, macro_lr_of: a learning rate of the second search of hierarchical methods, and of what it is.
         by_size: weight decay and drop path of retraining follow the number of parameters (:data:`SIZES`).
+        memory: whether a search that needs more memory than there is, is refused (``check``) or goes on.
 
     Raises:
         SettingsError: a value out of range.
@@ -39,6 +40,7 @@ class RunOptions:
     by_size: bool = False
     macro_lr: float = 3e-3
     macro_lr_of: Literal["gamma", "weights"] = "gamma"
+    memory: Literal["check", "ignore"] = "check"
 
     def __post_init__(self) -> None:
         for option in fields(self):

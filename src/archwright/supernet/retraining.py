@@ -116,9 +116,10 @@ def retrain(
     params = sum(p.numel() for p in family.deploy(network).parameters())
     training = run.sized(training, params, given)
     latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=where)
+    examples = run.examples(data, training)
     trained = train(
         network,
-        run.examples(data, training),
+        examples,
         training,
         seed=derived_seed(seed, 61),
         device=where,
@@ -129,7 +130,7 @@ def retrain(
     metrics = evaluate_split(network, data, data.test, device=where).metrics
     binary = {f"test_{name}": metrics[name] for name in ("auc", "f_beta") if data.num_classes == 2}
     figures = {
-        "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
+        "test_accuracy": metrics["accuracy"], "examples": len(examples.train), "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
         **binary,
     }  # fmt: skip
@@ -157,6 +158,7 @@ def export(
         metrics={"validation": dict(validation), "test": dict(figures["test"]), "baselines": []},
         settings={
             "searcher": {"name": f"{method}, inside one network"}, "seed": seed, "command": list(command), "protocol": PROTOCOL,
+            "examples": figures["examples"],
         },
         onnx=onnx,
     )  # fmt: skip
