@@ -116,11 +116,19 @@ class SeparableConv(nn.Sequential):
         super().__init__(*layers)
 
 
+def every(x: Tensor, stride: int) -> Tensor:
+    """Every ``stride``-th pixel, for 1x1 convolutions that would have this stride.
+
+    The backward pass of strided 1x1 convolutions with fewer than 16 input channels writes beyond its memory in channels-last
+    layout (torch 2.13 on CPU, images of 64 pixels and more).
+    """
+    return x if stride == 1 else x[:, :, ::stride, ::stride]
+
+
 class FactorizedReduce(nn.Module):
     """Half the image, ``c_out`` channels: two 1x1 convolutions of stride 2, one moved by a pixel (Liu et al. 2019).
 
-    They are computed on every second pixel rather than with a stride: the backward pass of strided 1x1 convolutions with fewer
-    than 16 input channels writes beyond its memory in channels-last layout (torch 2.13 on CPU, images of 64 pixels and more).
+    They are computed on every second pixel, see :func:`every`.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -132,8 +140,8 @@ class FactorizedReduce(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block; a side of odd length gets a row or column of zeros for the moved one."""
         x = torch.relu(x)
-        moved = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[:, :, 1::2, 1::2]
-        out: Tensor = self.norm(torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(moved)], dim=1))
+        moved = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[:, :, 1:, 1:]
+        out: Tensor = self.norm(torch.cat([self.even(every(x, 2)), self.odd(every(moved, 2))], dim=1))
         return out
 
 
@@ -238,13 +246,14 @@ class ResidualBlock(nn.Module):
             SqueezeExcite(c_out) if se else nn.Identity(),
         )
         same = stride == 1 and c_in == c_out
-        self.shortcut = nn.Identity() if same else ConvNormAct(c_in, c_out, 1, stride, act="")
+        self.stride = stride
+        self.shortcut = nn.Identity() if same else ConvNormAct(c_in, c_out, 1, act="")
         self.act = activation(act)
         self.drop = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         """The block."""
-        y: Tensor = self.act(self.shortcut(x) + self.drop(self.body(x)))
+        y: Tensor = self.act(self.shortcut(every(x, self.stride)) + self.drop(self.body(x)))
         return y
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from archwright.errors import FamilyError, unknown
+from archwright.layers.blocks import every
 from archwright.layers.cells import CellNetwork, MakeCell
 from archwright.layers.operations import without_affine
 
@@ -104,7 +105,7 @@ class PlainReduction(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, *_: object) -> Tensor:
         """``batch x c_out x ceil(h / 2) x ceil(w / 2)``."""
-        out: Tensor = self.body(last[:, :, ::2, ::2] if self.strided else last)
+        out: Tensor = self.body(every(last, 2) if self.strided else last)
         return out
 
 
