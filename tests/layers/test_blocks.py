@@ -77,8 +77,8 @@ def test_unknown_activation_names_near_ones():
 
 
 def test_the_factorised_reduction_is_two_strided_convolutions():
-    for side in (7, 8):
-        made, x = FactorizedReduce(3, 5).eval(), torch.randn(2, 3, side, side)
+    for side, c_in in ((7, 3), (8, 3), (7, 16), (8, 16)):
+        made, x = FactorizedReduce(c_in, 5).eval(), torch.randn(2, c_in, side, side)
         moved = torch.nn.functional.pad(x.relu(), (0, side % 2, 0, side % 2))[:, :, 1:, 1:]
         parts = [
             torch.nn.functional.conv2d(own, conv.weight, stride=2)
