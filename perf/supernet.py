@@ -1,85 +1,207 @@
-"""A bilevel step of the DARTS supernet: as the searches run it, against backward passes that compute everything.
+"""A bilevel step of the DARTS supernet, as the searches run it, against a straightforward implementation of the equations.
 
-Prints seconds and their ratio for one step (architecture on one batch, weights on another), and how far the gradients differ in
-double precision (in single precision ties of max pooling and kinks of ReLU let rounding grow). ``python perf/supernet.py --help`` has the sizes.
+A step is the gradient of the architecture parameters on one batch and that of the weights on another. Prints the ratios of seconds
+(interleaved in one process, least of all rounds) and of peak memory (largest resident memory above that before the step, each in a process of
+its own), how far losses and gradients differ, the ratio to the time that the step's floating-point operations would take at the measured speed
+of a convolution, and with ``--growth`` how the step grows. ``python perf/supernet.py --help`` has the sizes.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from edge_by_edge import OPERATIONS, PlainSupernet
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
+from archwright.supernet.joint import frozen
 from archwright.supernet.micro import MicroSettings, micro_duo
 
-
-def plain_step(
-    network: nn.Module, alpha: list[Tensor], weights: Callable[[], object], batches: list[Tensor], y: Tensor
-) -> list[Tensor]:
-    """Both losses backwards to everything, in torch's usual memory layout."""
-    found = []
-    for x, wanted in zip(batches, (alpha, list(network.parameters()))):
-        for p in (*alpha, *network.parameters()):
-            p.grad = None
-        functional.cross_entropy(network.head(network.features(x, weights())[0]), y).backward()
-        found += [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in wanted]
-    return found
+Run = Callable[[Sequence[Tensor], Tensor], list[Tensor]]
+"""``(two batches, classes) -> [loss, gradients of alpha, loss, gradients of the weights]``."""
 
 
-def our_step(
-    network: nn.Module, alpha: list[Tensor], weights: Callable[[], object], batches: list[Tensor], y: Tensor
-) -> list[Tensor]:
-    """Each loss backwards to what it updates, channels last."""
-    found = []
-    for x, wanted in zip(batches, (alpha, list(network.parameters()))):
-        mix = weights() if wanted is alpha else {k: v.detach() for k, v in weights().items()}
-        loss = functional.cross_entropy(network.head(network.features(x, mix)[0]), y)
-        found += torch.autograd.grad(loss, wanted)
-    return found
+@dataclass(frozen=True)
+class Sizes:
+    """Of the network and its batches."""
+
+    cells: int = 8
+    nodes: int = 4
+    operations: int = len(OPERATIONS)
+    channels: int = 16
+    batch: int = 64
+    size: int = 32
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations; convolutions first where there are fewer than all."""
+        return OPERATIONS if self.operations == len(OPERATIONS) else OPERATIONS[3:][: self.operations]
 
 
-def timed(given: argparse.Namespace, dtype: torch.dtype, batch: int, rounds: int) -> tuple[dict[str, float], float]:
-    """Least seconds by step, and the largest difference of a gradient, relative to its largest entry."""
-    micro = MicroSettings(channels=given.channels, search_cells=given.cells, evaluation_cells=3)
+def plain_step(network: PlainSupernet) -> Run:
+    """Both losses backwards to everything."""
+
+    def run(batches: Sequence[Tensor], y: Tensor) -> list[Tensor]:
+        found = []
+        for x, wanted in zip(batches, (list(network.alpha), network.weights())):
+            network.zero_grad()
+            loss = functional.cross_entropy(network(x), y)
+            loss.backward()
+            found += [loss.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in wanted)]
+        return found
+
+    return run
+
+
+def our_step(network: nn.Module, alpha: list[nn.Parameter], weights: Callable[[], dict[str, Tensor]]) -> Run:
+    """As the joint search takes it."""
+    own = list(network.parameters())
+
+    def run(batches: Sequence[Tensor], y: Tensor) -> list[Tensor]:
+        found = []
+        for x, wanted in zip(batches, (alpha, own)):
+            mix = weights() if wanted is alpha else {k: w.detach() for k, w in weights().items()}
+            with frozen(own if wanted is alpha else []):
+                loss = functional.cross_entropy(network.head(network.features(x, mix)[0]), y)  # type: ignore[operator]
+            found += [loss.detach(), *torch.autograd.grad(loss, wanted)]
+        return found
+
+    return run
+
+
+def both(sizes: Sizes, dtype: torch.dtype = torch.float32) -> dict[str, tuple[Run, list[Tensor], Tensor]]:
+    """Steps of two networks with the same weights, and what they take."""
+    micro = MicroSettings(
+        operations=sizes.names, channels=sizes.channels, search_cells=sizes.cells, evaluation_cells=3, nodes=sizes.nodes
+    )
     duo, *_ = micro_duo(micro, 3, 10, 0)
-    network, alpha = duo.student.to(dtype), list(duo.architecture.values())
-    for parameter in alpha:
-        parameter.data = parameter.data.to(dtype)
-    torch.manual_seed(0)
-    batches = [torch.randn(batch, 3, given.size, given.size, dtype=dtype) for _ in range(2)]
-    y = torch.arange(batch) % 10
-    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
-    gradients: dict[str, list[Tensor]] = {}
+    plain = PlainSupernet(sizes.channels, sizes.cells, sizes.nodes, sizes.names)
+    alpha = list(duo.architecture.values())
+    plain.load(list(duo.student.parameters()), alpha)
+    for p in alpha:
+        p.data = p.data.to(dtype)
+    network = duo.student.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(sizes.batch, 3, sizes.size, sizes.size, generator=generator).to(dtype) for _ in range(2)]
+    y = torch.arange(sizes.batch) % 10
+    last = [x.contiguous(memory_format=torch.channels_last) for x in batches]
+    return {
+        "plain": (plain_step(plain.to(dtype)), batches, y),
+        "ours": (our_step(network, alpha, duo.weights), last, y),
+    }
+
+
+def seconds(sizes: Sizes, rounds: int, names: Sequence[str] = ("plain", "ours")) -> dict[str, tuple[float, float]]:
+    """Least seconds of the clock and of the processor per step, rounds interleaved."""
+    steps = both(sizes)
+    least = {name: (float("inf"), float("inf")) for name in names}
     for _ in range(rounds):
-        for name, step, layout in (
-            ("plain", plain_step, torch.contiguous_format),
-            ("ours", our_step, torch.channels_last),
-        ):
-            network.to(memory_format=layout)
-            inputs = [x.contiguous(memory_format=layout) for x in batches]
-            started = time.perf_counter()
-            gradients[name] = step(network, alpha, duo.weights, inputs, y)
-            seconds[name].append(time.perf_counter() - started)
-    apart = max(float((a - b).abs().max() / a.abs().max()) for a, b in zip(*gradients.values()) if a.abs().max() > 0)
-    return {name: min(values) for name, values in seconds.items()}, apart
+        for name in names:
+            run, batches, y = steps[name]
+            clock, processor = time.perf_counter(), time.process_time()
+            run(batches, y)
+            spent = time.perf_counter() - clock, time.process_time() - processor
+            least[name] = min(least[name][0], spent[0]), min(least[name][1], spent[1])
+    return least
+
+
+def apart(sizes: Sizes, dtype: torch.dtype) -> tuple[float, float]:
+    """Largest relative difference of a loss, and of a gradient's entry, relative to the gradient's largest."""
+    ours, wanted = (run(batches, y) for run, batches, y in reversed(both(sizes, dtype).values()))
+    losses, gradients = [], []
+    for a, b in zip(ours, wanted, strict=True):
+        if b.ndim == 0:
+            losses.append(float((a - b).abs() / b.abs()))
+        elif b.abs().max() > 0:
+            gradients.append(float((a - b).abs().max() / b.abs().max()))
+    return max(losses), max(gradients)
+
+
+def peak(sizes: Sizes, name: str) -> None:
+    """Print by how many MB one step raises this process's largest resident memory."""
+    run, batches, y = both(sizes)[name]
+    run([x[:2] for x in batches], y[:2])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(batches, y)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def peaks(given: argparse.Namespace, names: Sequence[str]) -> dict[str, float]:
+    """Of each implementation, in a process of its own."""
+    sizes = [f"--{name}={getattr(given, name)}" for name in Sizes.__dataclass_fields__]
+    command = [sys.executable, str(Path(__file__)), *sizes, f"--threads={given.threads}", "--peak"]
+    return {name: float(subprocess.check_output([*command, name], text=True)) for name in names}
+
+
+def bound(sizes: Sizes) -> float:
+    """Seconds that the convolutions' operations would take at the speed of one 3x3 convolution, forwards and backwards."""
+    run, batches, y = both(replace(sizes, batch=2))["plain"]
+    with FlopCounterMode(display=False) as counter:
+        run(batches, y)
+    flops = counter.get_total_flops() * sizes.batch / 2
+    c = 4 * sizes.channels
+    conv = nn.Conv2d(c, c, 3, padding=1, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = (
+        torch.randn(sizes.batch, c, sizes.size, sizes.size)
+        .contiguous(memory_format=torch.channels_last)
+        .requires_grad_()
+    )
+    least = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        conv(x).sum().backward()
+        least = min(least, time.perf_counter() - started)
+    return flops / (3 * 2 * 9 * c * c * sizes.batch * sizes.size**2 / least)
+
+
+def growth(sizes: Sizes, rounds: int) -> None:
+    """Print how the step grows with cells, nodes and operations, relative to the smallest of each."""
+    ranges = {"cells": (4, 8, 16), "nodes": (2, 3, 4, 5), "operations": (1, 2, 4)}
+    for name, values in ranges.items():
+        spent = [seconds(replace(sizes, **{name: v}), rounds, ["ours"])["ours"][1] for v in values]
+        print(f"{name}: " + ", ".join(f"{v} {s:.2f} s ({s / spent[0]:.2f})" for v, s in zip(values, spent)))
 
 
 def main() -> None:
     """Measure."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("cells", 8), ("channels", 16), ("batch", 64), ("size", 32), ("rounds", 2)):
-        arguments.add_argument(f"--{name}", type=int, default=default)
-    given = arguments.parse_args()
-    _, apart = timed(given, torch.float64, 4, 1)
-    seconds, _ = timed(given, torch.float32, given.batch, given.rounds)
-    print(
-        f"plain {seconds['plain']:.2f} s, ours {seconds['ours']:.2f} s, ratio {seconds['plain'] / seconds['ours']:.2f}"
+    for name, field in Sizes.__dataclass_fields__.items():
+        arguments.add_argument(f"--{name}", type=int, default=field.default)
+    arguments.add_argument("--rounds", type=int, default=2)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument(
+        "--growth", action="store_true", help="also with other numbers of cells, nodes and operations"
     )
-    print(f"gradients in double precision differ by {apart:.1e} of their largest entry")
+    arguments.add_argument("--peak", choices=["plain", "ours"], help="measure the memory of this one and nothing else")
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    sizes = Sizes(**{name: getattr(given, name) for name in Sizes.__dataclass_fields__})
+    if given.peak:
+        peak(sizes, given.peak)
+        return
+    for dtype in (torch.float64, torch.float32):
+        loss, gradient = apart(replace(sizes, batch=8), dtype)
+        print(f"{dtype}: losses differ by {loss:.1e} of themselves, gradients by {gradient:.1e} of their largest entry")
+    spent = seconds(sizes, given.rounds)
+    for number, what in enumerate(("clock", "processor")):
+        plain, ours = (spent[name][number] for name in ("plain", "ours"))
+        print(f"{what}: plain {plain:.2f} s, ours {ours:.2f} s, ratio {plain / ours:.2f}")
+    memory = peaks(given, ("plain", "ours"))
+    print(
+        f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {memory['ours'] / memory['plain']:.2f}"
+    )
+    print(f"ours takes {spent['ours'][0] / bound(sizes):.1f} times as long as its operations at a convolution's speed")
+    if given.growth:
+        growth(sizes, given.rounds)
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ def test_searches_are_looked_up_and_kept(tmp_path) -> None:
     assert accuracy["ours"]["mean"] == pytest.approx(sum(mine) / 2)
     assert accuracy["published"]["mean"] is None  # of another data set
     assert {r["measure"] for r in found["rows"] if r["searcher"] == "random_v4"} == {"accuracy", "rank"}
-    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/result.json")}
     again = reproduce_oneshot(runs=2, only=["darts1", "random"], options=TINY, out=tmp_path)
     assert again == found
-    assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/*")}
+    assert stamps == {f: f.stat().st_mtime_ns for f in tmp_path.glob("*/result.json")}
     with pytest.raises(SettingsError, match=r"other settings \(options\)"):
         reproduce_oneshot(runs=1, only=["darts1"], options={**TINY, "channels": 8}, out=tmp_path)
 
@@ -46,6 +46,11 @@ def test_without_none_is_what_the_same_search_under_v0_finds(tmp_path) -> None:
     cells = {run["method"]: run["cell"] for run in found["runs"]}
     assert cells["darts1, V0"] == under_v0["runs"][0]["cell"]
     assert "none" not in cells["darts1, V0"]
+
+
+def test_a_whole_name_means_that_method_alone(tmp_path) -> None:
+    found = reproduce_oneshot(runs=1, only=["cdarts"], options=TINY, out=tmp_path)
+    assert {run["method"] for run in found["runs"]} == {"cdarts"}
 
 
 @pytest.mark.parametrize(

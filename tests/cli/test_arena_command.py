@@ -292,6 +292,17 @@ def test_impossible_clues_are_refused(archwright, table, words, message):
     assert message in done.err
 
 
+def test_any_surrogate_searches_a_table_and_one_that_cannot_is_refused(archwright):
+    words = ("arena", "nasbench201-digits", "--runs", 1, "--budget", 14, "--json", "--out", "out")
+    done = archwright(
+        *words, "-s", "surrogate-bo:surrogate=gp-wl,batch=2", "-s", "surrogate-bo:surrogate=ridge,acquisition=ts"
+    )
+    assert done.code == 0, done.err
+    wrong = archwright(*words, "-s", "surrogate-bo:surrogate=tree")
+    assert wrong.code == 2
+    assert "unknown surrogate 'tree'" in wrong.err
+
+
 def test_arena_keeps_runs_and_ends_them_at_the_optimum(archwright, table):
     words = ("arena", table, "-s", "ls", "--budget", 100, "--until-optimum", "--keep", "kept/runs.jsonl", "--json")
     first = archwright(*words, "--runs", 2)

@@ -28,7 +28,9 @@ def test_an_architecture_is_found_retrained_exported_and_ranked(archwright):
     assert 1 <= found["ranking"]["rank"] <= 15_625
     assert found["ranking"]["one_shot"]["n"] == 5
     assert abs(found["ranking"]["order"]["spearman"]) <= 1
-    assert {"model", "weights", "card"} & set(found["files"])
+    exported = archwright("export", "s", "--out", "m", "--no-onnx", "--json")
+    assert exported.code == 0, exported.err
+    assert exported.json["metrics"]["test"] == pytest.approx(found["retrain"]["test"])
     listed = archwright("predict", "s/model", "nothing.npz")
     assert "nothing.npz" in listed.err  # the model was read, the input is missing
     again = run(archwright, "icdarts", *TABLE, "--sample", 5, "--no-retrain")

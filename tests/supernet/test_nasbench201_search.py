@@ -14,7 +14,7 @@ from archwright.data import load_data
 from archwright.errors import SettingsError, TableError
 from archwright.families import get_family
 from archwright.families.nasbench201 import CELL, EDGES, OPERATIONS, from_string, to_string
-from archwright.space import Choice, Space
+from archwright.space import Architecture, Choice, Space
 from archwright.supernet.joint import joint_search
 from archwright.supernet.methods import METHODS, OneShot
 from archwright.supernet.nasbench201 import (
@@ -26,6 +26,7 @@ from archwright.supernet.nasbench201 import (
     search_edges,
 )
 from archwright.supernet.ranking import implied_scores, one_shot_accuracies, ranking
+from archwright.supernet.running import run_oneshot
 from archwright.supernet.settings import JointSettings
 from archwright.tables.known import find_table
 from archwright.tables.table import Column, Table
@@ -122,7 +123,7 @@ def test_equal_parameters_of_found_and_mixed_cells() -> None:
     assert ours == sum(p.numel() for p in network.parameters() if p.ndim > 1)
 
 
-@pytest.mark.parametrize("method", ["darts1", "icdarts", "cdarts", "route_a1", "icdarts_v3", "cdarts_v0"])
+@pytest.mark.parametrize("method", ["darts1", "darts2", "icdarts", "cdarts", "route_a1", "icdarts_v3", "cdarts_v0"])
 def test_methods_of_the_joint_search_find_architectures(method, data) -> None:
     _, edge, joint = OneShot(
         method, {"channels": 4, "search_cells": 1, "evaluation_cells": 1, "stages": 2}, family="nasbench201"
@@ -157,12 +158,34 @@ def test_resumed_equals_uninterrupted(data, tmp_path) -> None:
     [
         ("cell_xdarts", "predecessors"), ("opspace2", "operations"), ("nodes3", "nodes"), ("abl_aux", "template"),
         ("opspace_dynamic", "lists"), ("combined", "lists"), ("hier_v1", "two others"), ("hier_v2", "cell types"),
-        ("xdarts_lat_0.05", "predecessors"),
+        ("xdarts_lat_0.05", "predecessors"), ("sglfc_icdarts", "networks"),
     ],
 )  # fmt: skip
 def test_methods_that_make_no_sense_are_refused(method, word) -> None:
     with pytest.raises(SettingsError, match=f"{method} needs .*{word}.* which nasbench201 does not have"):
         OneShot(method, family="nasbench201").edges()
+
+
+def test_methods_of_ones_own_find_architectures_too(data, tmp_path) -> None:
+    """The declared steps of second-order DARTS without the evaluation network."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from archwright.supernet.methods import Method\n"
+        "from archwright.supernet.steps import Step, search\n"
+        "steps = (Step('val', (search,), ('a',), unrolled=True), Step('train', (search,), ('w_S',)))\n"
+        "unrolled = Method('mine', settings={'steps': steps, 'pretrain_epochs': 0, 'epochs': 1})\n"
+        "relaxed = Method('mine', micro={'relaxation': 'sigmoid'})\n"
+    )
+    small = {"channels": 4, "search_cells": 1, "evaluation_cells": 1, "stages": 2, "batch_size": 16, "crop": 0}
+    found = run_oneshot(OneShot(f"{file}:unrolled", small, retrain=False, family="nasbench201"), data)
+    Space(cells=CELL).validate(Architecture(found["architecture"]))
+    with pytest.raises(SettingsError, match="needs another relaxation"):
+        OneShot(f"{file}:relaxed", family="nasbench201").edges()
+
+
+def test_methods_made_for_another_retraining_are_refused() -> None:
+    with pytest.raises(SettingsError, match="em_icdarts is made for the retraining of DARTS cells"):
+        OneShot("em_icdarts", family="nasbench201").edges()
 
 
 def fits(name: str) -> bool:

@@ -61,7 +61,7 @@ def reproduce_oneshot(
         runs: of each method.
         seed: of the first run.
         options: in place of those of :data:`OWN` and :data:`SEARCH`, or others of the joint search.
-        only: texts, one of which a method must contain.
+        only: names of methods, or texts one of which a method must contain.
         out: folder that keeps searches; the same call goes on from there.
         on_done: called with a label and the numbers of searches done and of all.
 
@@ -81,7 +81,7 @@ def reproduce_oneshot(
     number = RUNS if runs is None else runs
     if number < 1:
         raise SettingsError(f"runs must be at least 1, not {number}")
-    methods = [m for m in METHODS if not only or any(text in m for text in only)]
+    methods = [m for m in METHODS if not only or any(_named(m, text) for text in only)]
     if not methods:
         raise SettingsError(unknown("method", only[0], METHODS))
     table = find_table(str(own["table"]), data_dir)
@@ -108,6 +108,11 @@ def reproduce_oneshot(
         f"searches on {data.name} ({len(data.train):,} examples, {data.input_shape}), {number} runs; {_words(search)}"
     )
     return {"name": NAME, "source": source, "rows": rows, "runs": listed}
+
+
+def _named(method: str, text: str) -> bool:
+    """A whole name means that method alone."""
+    return method == text if text in METHODS else text in method
 
 
 def _options(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archwright.errors import FamilyError, unknown
+from archwright.layers.depthwise import DepthwiseConv
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -95,7 +96,7 @@ class DilatedConv(nn.Sequential):
     def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
             nn.ReLU(),
-            nn.Conv2d(channels, channels, kernel, stride, kernel - 1, dilation=2, groups=channels, bias=False),
+            DepthwiseConv(channels, kernel, stride, dilation=2),
             nn.Conv2d(channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )
@@ -109,7 +110,7 @@ class SeparableConv(nn.Sequential):
         for step in (stride, 1):
             layers += [
                 nn.ReLU(),
-                nn.Conv2d(channels, channels, kernel, step, kernel // 2, groups=channels, bias=False),
+                DepthwiseConv(channels, kernel, step),
                 nn.Conv2d(channels, channels, 1, bias=False),
                 nn.BatchNorm2d(channels),
             ]

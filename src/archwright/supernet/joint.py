@@ -279,7 +279,8 @@ class _Search:
         relaxed = self.duo.weights if "a" in reached else self._fixed_weights
 
         def run() -> Outputs:
-            with torch.set_grad_enabled("a" in reached or "w_S" in reached):
+            still = [] if "w_S" in reached else self.w_s
+            with torch.set_grad_enabled("a" in reached or "w_S" in reached), frozen(still):
                 return self._outputs(self.duo.student, x, moment.weights)
 
         sources = Sources(run, evaluate, relaxed, self.duo.penalty, self.duo.plain)
@@ -436,6 +437,19 @@ def _add(sums: dict[str, Tensor], step: Step, terms: Mapping[Loss, Tensor]) -> N
             if len(step.losses) > 1:
                 sums[f"{name}_{loss.__name__}"] += value.detach()
             sums[f"{name}_loss"] += value.detach()
+
+
+@contextmanager
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """What is computed within has no gradient by these parameters."""
+    free = [p for p in parameters if p.requires_grad]
+    for parameter in free:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in free:
+            parameter.requires_grad_(True)
 
 
 @contextmanager

@@ -369,7 +369,7 @@ def refuse_for_edges(name: str, method: Method) -> None:
     """
     needs = {
         "cell": "a choice of predecessors", "operations": "other operations", "nodes": "other numbers of nodes",
-        "template": "the template of DARTS cells", "evaluation_cells": "networks of DARTS cells",
+        "template": "the template of DARTS cells", "relaxation": "another relaxation", "evaluation_cells": "networks of DARTS cells",
         "dynamic": "lists of operations per edge", "combined": "lists of operations per edge",
         "skips": "cells that read two others", "types": "several cell types",
     }  # fmt: skip

@@ -35,6 +35,7 @@ from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
 from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
+from archwright.supernet.mixture import State, mixture
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Lists
@@ -183,18 +184,15 @@ class MixedCell(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, mix: Mapping[str, Any]) -> Tensor:
         """``batch x nodes * width x h' x w'``; ``mix`` has weights or nodes for the cell's type."""
-        states, own = self.inputs(before, last), mix[self.kind]
+        states, own = [State(x) for x in self.inputs(before, last)], mix[self.kind]
+        weights = own.flatten().unbind() if isinstance(own, Tensor) else ()
         for j, rows in enumerate(self.rows):
             if isinstance(own, Tensor):
-                terms = [
-                    own[row, self.columns[name]] * made(states[row - rows.start])
-                    for row in range(rows.start, rows.stop)
-                    for name, made in self._edge(row).items()
-                ]
+                edges = [(self._edge(row), weights[row * own.shape[1] :]) for row in range(rows.start, rows.stop)]
+                states.append(State(mixture(states, edges, self.columns)))
             else:
-                terms = [self._edge(rows.start + i)[name](states[i]) for name, i in own[j]]
-            states.append(sum_of(terms))
-        return torch.cat(states[2:], dim=1)
+                states.append(State(sum_of([self._edge(rows.start + i)[name](states[i].x) for name, i in own[j]])))
+        return torch.cat([state.x for state in states[2:]], dim=1)
 
     def _edge(self, row: int) -> nn.ModuleDict:
         return cast(nn.ModuleDict, self.edges[row])

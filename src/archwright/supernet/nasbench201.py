@@ -22,9 +22,11 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
 from archwright.families.nasbench201 import CELL, EDGES, OPERATIONS
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import NONE, sum_of
 from archwright.layers.operations import Random, without_affine
 from archwright.layers.skeletons import Reduction, edge_operation, staged
+from archwright.shapes import merged
 from archwright.space import Architecture
 from archwright.space.architecture import Value
 from archwright.supernet.discretisation import ZEROS, ZeroConfiguration
@@ -167,13 +169,13 @@ class MixedNetwork(nn.Module):
         def make(width: int) -> nn.Module:
             return MixedCell(width, edge.operations, none)
 
-        *layers, self.head = staged(c_in, num_classes, edge.channels, cells, edge.stages, make)
+        self.stem, *layers, self.head = staged(c_in, num_classes, edge.channels, cells, edge.stages, make)
         self.layers = nn.ModuleList(without_affine(m) if isinstance(m, Reduction) else m for m in layers)
         self.reduced_channels = [edge.channels * 2**stage for stage in range(1, edge.stages)]
 
     def features(self, x: Tensor, mix: Tensor | Mapping[str, Value]) -> tuple[Tensor, list[Tensor]]:
         """What the head reads, and the outputs of the blocks between stages."""
-        reduced = []
+        reduced, x = [], self.stem(x)
         for layer in self.layers:
             x = layer(x, mix) if isinstance(layer, MixedCell) else layer(x)
             reduced += [x] if isinstance(layer, Reduction) else []
@@ -211,7 +213,9 @@ def search_edges(
     check_data(data, edge)
     if settings.penalty:
         raise SettingsError("nasbench201: a penalty on latency knows the cells of DARTS alone; leave penalty out")
-    duo = edge_duo(edge, data.input_shape[0], data.num_classes, seed)
+    duo = edge_duo(edge, merged(data.input_shape)[0], data.num_classes, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     found = joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
     alpha = duo.architecture["cell"].detach().cpu().tolist()
     student = cast(MixedNetwork, duo.student)
@@ -222,14 +226,14 @@ def check_data(data: Data, edge: EdgeSettings) -> None:
     """Refuse data that the networks cannot take.
 
     Raises:
-        SettingsError: no single image per example, or too few pixels for the stages.
+        SettingsError: no images, or too few pixels for the stages.
     """
     check_images(data)
-    least = 2 ** (edge.stages - 1)
-    if min(data.input_shape[1:]) < least:
+    least, (_, height, width) = 2 ** (edge.stages - 1), merged(data.input_shape)
+    if min(height, width) < least:
         raise SettingsError(
-            f"{edge.stages} stages need images of at least {least} x {least} pixels; the data has "
-            f"{data.input_shape[1]} x {data.input_shape[2]}: use fewer stages"
+            f"{edge.stages} stages need images of at least {least} x {least} pixels; the data has {height} x {width}: use "
+            "fewer stages"
         )
 
 
@@ -245,7 +249,12 @@ def edge_duo(edge: EdgeSettings, c_in: int, num_classes: int, seed: int) -> Duo:
     def weights() -> Tensor:
         return alpha.softmax(dim=1).to(next(student.parameters()).device)
 
-    return Duo(student, teacher, {"cell": alpha}, weights, lambda: discretised(alpha, edge), heads)
+    bare = [edge.operations.index(name) for name in ("skip_connect", "avg_pool_3x3")]
+
+    def plain() -> Tensor:
+        return alpha[:, bare].abs().sum()
+
+    return Duo(student, teacher, {"cell": alpha}, weights, lambda: discretised(alpha, edge), heads, plain=plain)
 
 
 def discretised(alpha: Tensor, edge: EdgeSettings) -> Architecture:

@@ -10,7 +10,7 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
 
-CHOICES = {"retrain_on": ("all", "train"), "macro_lr_of": ("gamma", "weights"), "memory": ("check", "ignore")}
+CHOICES = {"retrain_on": ("all", "train"), "memory": ("check", "ignore"), "macro_lr_of": ("gamma", "weights")}
 SIZES = ((3.0e6, 3e-4, 0.2), (3.5e6, 3e-4, 0.3), (float("inf"), 5e-4, 0.3))
 """Below so many parameters the public code of CDARTS retrains with this weight decay and drop path."""
 
@@ -38,9 +38,9 @@ class RunOptions:
     keep_tower: bool = False
     retrain_on: Literal["all", "train"] = "all"
     by_size: bool = False
+    memory: Literal["check", "ignore"] = "check"
     macro_lr: float = 3e-3
     macro_lr_of: Literal["gamma", "weights"] = "gamma"
-    memory: Literal["check", "ignore"] = "check"
 
     def __post_init__(self) -> None:
         for option in fields(self):

@@ -286,7 +286,7 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
             there = json.loads(path.read_text())
         except ValueError as error:
             raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
-        differing = [name for name in identity if there.get(name) != identity[name]]
+        differing = [name for name in identity if {"family": "darts", **there}.get(name) != identity[name]]
         if differing:
             raise SettingsError(
                 f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
