@@ -155,7 +155,9 @@ def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
-    version: Any = find_method(asked.method).search
+    version: str = find_method(asked.method).search
+    if version == "types" and asked.run.type_reduction == "pool":
+        version = "types-pooled"
     micro = replace(micro, evaluation_cells=size["cells"])
     mind_template(asked, data, version, micro, settings, size["cells"], say)
     peak = peak_of(asked, folder)
