@@ -43,9 +43,7 @@ def reproduce(
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            help="Of the first run; of ensemble-arena 0 stands for 2000."
-        ),
+        typer.Option(help="Of the first run; of ensemble-arena 0 stands for 2000."),
     ] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     option: Annotated[
