@@ -126,6 +126,11 @@ class Bands(tuple[int, ...]):
         return cls(content["images"], content["size"], content["merge"])
 
 
+def merged(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape itself, or for bands that of the one image that they become."""
+    return shape.merged if isinstance(shape, Bands) else shape
+
+
 def _image(name: str, shape: Sequence[int]) -> Image:
     if len(shape) != 3 or min(shape) < 1:
         raise DataError(f"the band {name!r} has shape {tuple(shape)}; it must be (channels, height, width)")

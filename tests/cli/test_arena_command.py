@@ -205,7 +205,7 @@ def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, share
     ("words", "message"),
     [
         (["ensemble-times"], "did you mean ensemble-"),
-        (["lspon-speed", "--only", "ls"], "--option, --budget and --only are for ensemble-search-time"),
+        (["lspon-speed", "--only", "ls"], "lspon-speed has no --only; it takes --runs, --seed, --workers"),
         (["ensemble-ablations", "--option", "epochs=3"], "unknown option 'epochs'"),
         (["ensemble-ablations", "--runs", 0], "runs must be at least 1, not 0"),
     ],
@@ -292,6 +292,17 @@ def test_impossible_clues_are_refused(archwright, table, words, message):
     assert message in done.err
 
 
+def test_any_surrogate_searches_a_table_and_one_that_cannot_is_refused(archwright):
+    words = ("arena", "nasbench201-digits", "--runs", 1, "--budget", 14, "--json", "--out", "out")
+    done = archwright(
+        *words, "-s", "surrogate-bo:surrogate=gp-wl,batch=2", "-s", "surrogate-bo:surrogate=ridge,acquisition=ts"
+    )
+    assert done.code == 0, done.err
+    wrong = archwright(*words, "-s", "surrogate-bo:surrogate=tree")
+    assert wrong.code == 2
+    assert "unknown surrogate 'tree'" in wrong.err
+
+
 def test_arena_keeps_runs_and_ends_them_at_the_optimum(archwright, table):
     words = ("arena", table, "-s", "ls", "--budget", 100, "--until-optimum", "--keep", "kept/runs.jsonl", "--json")
     first = archwright(*words, "--runs", 2)
@@ -305,3 +316,9 @@ def test_arena_refuses_to_end_at_an_optimum_that_is_not_judged(archwright, table
     done = archwright("arena", table, "-s", "ls", "--budget", 50, "--until-optimum", "--report", "test_accuracy")
     assert done.code != 0
     assert "signal is also the report" in done.err
+
+
+def test_real_data_are_compared_in_one_process(archwright):
+    done = archwright("reproduce", "ensemble-real-data", "--workers", 2)
+    assert done.code != 0
+    assert "ensemble-real-data has no --workers" in done.err

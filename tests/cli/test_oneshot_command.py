@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archwright.cli.oneshot import SMALL
 from archwright.families import get_family
 from archwright.families.darts import edges
+from archwright.supernet.methods import OneShot
 
 TINY = (
     "darts", "--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--option", "pretrain_epochs=0",
@@ -155,6 +157,36 @@ def test_the_method_of_30_lines_in_the_docs_runs(archwright, tmp_path):
     assert np.shape(alphas["normal"]) == (2, 7)
 
 
+def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatch):
+    monkeypatch.setattr("archwright.supernet.memory.free_memory", lambda _: 2**20)
+    done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--no-retrain")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "cpu has 1 MB free: lower batch_size (32), channels" in done.err
+    assert "--option memory=ignore" in done.err
+    done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--no-retrain", "--option", "memory=ignore")
+    assert done.code == 0
+    assert "the search of cells needs about" in done.err
+    done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--option", "memory=never")
+    assert "unknown memory 'never'" in done.err
+
+
+@pytest.mark.parametrize("method", ["icdarts", "random_v1", "hier_v1", "opspace_dynamic"])
+def test_figures_of_a_search_are_those_of_all_its_sittings(archwright, method):
+    found = run(archwright, method, "--no-retrain", *(GAMES if method == "opspace_dynamic" else ()))
+    search = found["search"]
+    assert {"seconds", "epochs", "val_accuracy", "peak_memory_mb"} <= set(search)
+    assert search["epochs"] == {"icdarts": 1, "random_v1": 0, "hier_v1": 2, "opspace_dynamic": 3}[method]
+    if method == "random_v1":
+        assert (search["seconds"], search["val_accuracy"], search["peak_memory_mb"]) == (0.0, None, None)
+    else:
+        assert search["seconds"] > 0
+        assert 0 <= search["val_accuracy"] <= 1
+        assert search["peak_memory_mb"] > 100
+    assert (found["expected_latency"] is not None) == (method in ("icdarts", "hier_v1"))
+    again = run(archwright, method, "--no-retrain", *(GAMES if method == "opspace_dynamic" else ()))
+    assert again == found
+
+
 def test_several_runs_have_a_mean_and_a_spread(archwright):
     found = run(archwright, "random_v1", "--runs", 2, "--seed", 3)
     accuracies = [one["retrain"]["test_accuracy"] for one in found["runs"]]
@@ -169,3 +201,9 @@ def test_several_runs_have_a_mean_and_a_spread(archwright):
     assert "2 runs" in done.out
     assert "retrain.test_accuracy" in done.out
     assert archwright("oneshot", "random_v1", *TINY, "--runs", 0).code == 2
+
+
+def test_small_searches_and_retrains_on_images_as_they_are():
+    asked = OneShot("icdarts", SMALL["search"], SMALL["network"], SMALL["training"])
+    search, (_, training) = asked.settings()[2], asked.final()
+    assert (search.crop, search.flip) == (training.crop, training.flip) == (0, False)

@@ -80,6 +80,9 @@ def test_a_study_is_exported_again_and_to_onnx(archwright):
     card = Path("again/README.md").read_text()
     assert "cell_xdarts, inside one network, seed 0" in card
     assert "after the last epoch" in card
+    sizes = json.loads(Path("again/architecture.json").read_text())["data"]["sizes"]
+    assert found["retrain"]["examples"] == sizes["train"] + sizes["validation"]
+    assert f"trained on {found['retrain']['examples']} examples" in card
 
 
 def test_a_search_that_was_not_retrained_is_retrained_for_export(archwright):

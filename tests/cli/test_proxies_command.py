@@ -142,8 +142,8 @@ def test_hybrid_tables_are_printed_beside_the_published(archwright, shared_data)
 
 
 def test_reproduce_refuses_options_of_the_other_kind(archwright):
-    assert "are for searchers" in archwright("reproduce", "hybrid-tables", "--runs", 3).err
-    assert "--out is for hybrid-grid" in archwright("reproduce", "lspon-speed", "--out", "x").err
+    assert "hybrid-tables has no --runs; it takes --out" in archwright("reproduce", "hybrid-tables", "--runs", 3).err
+    assert "lspon-speed has no --out" in archwright("reproduce", "lspon-speed", "--out", "x").err
     assert "did you mean hybrid-tables" in archwright("reproduce", "hybrid-table").err
 
 

@@ -53,7 +53,7 @@ def test_without_names_the_command_takes_those_without_cells(archwright, file, m
     )
     done = archwright("arena", file, "--surrogates", "--train-sizes", 10, "--runs", 1)
     assert done.code == 0, done.err
-    assert asked == ["deep-ensemble", "bananas", "gp-hamming", "forest", "boosting", "ridge"]
+    assert asked == ["deep-ensemble", "bananas", "gp-hamming", "gp-matern", "forest", "boosting", "ridge"]
     assert "judged on 115 others" in " ".join(done.out.split())
     assert "ridge" in done.out
 

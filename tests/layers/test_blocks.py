@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from archwright.errors import FamilyError
 from archwright.layers import (
     ConvNormAct,
     DropPath,
+    FactorizedReduce,
     MBConv,
     ReLUConvBN,
     ResidualBlock,
@@ -70,3 +74,30 @@ def test_squeeze_excite_scales_channels_between_nothing_and_all():
 def test_unknown_activation_names_near_ones():
     with pytest.raises(FamilyError, match="did you mean"):
         activation("relu7")
+
+
+def test_the_factorised_reduction_is_two_strided_convolutions():
+    for side in (7, 8):
+        made, x = FactorizedReduce(3, 5).eval(), torch.randn(2, 3, side, side)
+        moved = torch.nn.functional.pad(x.relu(), (0, side % 2, 0, side % 2))[:, :, 1:, 1:]
+        parts = [
+            torch.nn.functional.conv2d(own, conv.weight, stride=2)
+            for own, conv in ((x.relu(), made.even), (moved, made.odd))
+        ]
+        torch.testing.assert_close(made(x), made.norm(torch.cat(parts, dim=1)))
+
+
+def test_halving_large_images_of_few_channels_leaves_memory_as_it_is():
+    """In a process of its own: strided 1x1 convolutions would break the heap here."""
+    code = """
+import torch
+from archwright.layers.blocks import FactorizedReduce
+from archwright.layers.templates import PlainReduction
+for made in (FactorizedReduce(4, 4), PlainReduction("conv", 4, 4)):
+    made.to(memory_format=torch.channels_last)
+    for side in (64, 66, 128):
+        x = torch.randn(8, 4, side, side).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+        y = made(x, x) if isinstance(made, PlainReduction) else made(x)
+        torch.autograd.grad(y.square().sum(), [x, *made.parameters()])
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

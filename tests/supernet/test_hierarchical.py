@@ -143,3 +143,10 @@ def test_bad_input_is_refused(data) -> None:
         search_template(data, "skips", CELLS, QUICK, depth=2)
     with pytest.raises(SettingsError, match="equally many nodes"):
         search_template(data, "types", {"type0": NODES, "type1": NODES[:1]}, QUICK, depth=3)
+
+
+def test_the_learning_rate_of_the_template_is_gammas_or_the_weights() -> None:
+    gamma = macro_settings("skips", JointSettings(alpha_l1=5.0, penalty=0.1))
+    assert (gamma.arch_lr, gamma.lr, gamma.alpha_l1, gamma.penalty) == (3e-3, 0.08, 0.0, 0.0)
+    weights = macro_settings("types", JointSettings(), 3e-3, "weights")
+    assert (weights.arch_lr, weights.lr, weights.warmup_epochs) == (3e-4, 3e-3, 2)

@@ -9,8 +9,7 @@ from archwright.evaluate.settings import Training
 from archwright.layers.operations import MASTER, OPERATION_SETS
 from archwright.supernet.methods import ALIASES, METHODS, OneShot
 from archwright.supernet.micro import random_cells
-from archwright.supernet.retraining import cells_design
-from archwright.supernet.running import run_oneshot
+from archwright.supernet.running import _design, run_oneshot
 
 ROWS = [
     *(f"{kind}_v{v}" for kind in ("random", "cdarts", "icdarts") for v in range(5)),
@@ -130,9 +129,8 @@ def test_decay_and_drop_path_by_size() -> None:
 def test_the_tower_of_retraining(method, options, there, data) -> None:
     asked = OneShot(method, options)
     micro = asked.settings()[1]
-    sizes = {"channels": 4, "cells": 3}
-    design = cells_design(random_cells(micro, 0), micro, sizes, keep_tower=asked.run.keep_tower)
-    network = design.family.build(design.architecture, data.input_shape, data.num_classes)
+    design = _design(asked, random_cells(micro, 0), micro, {"channels": 4, "cells": 3})
+    network = design.family.build(design.architecture, (1, 8, 8), 2)
     assert (network.tower is not None) == there
     assert micro.template.heads == (method == "icdarts")
 
@@ -156,6 +154,8 @@ def test_a_tournament_of_lists_per_node(data, tmp_path) -> None:
     [
         ({"lr_batch": -1}, "lr_batch must be a whole number"),
         ({"keep_tower": 1}, "keep_tower must be true or false"),
+        ({"macro_lr": 0}, "macro_lr must be a number above 0"),
+        ({"macro_lr_of": "alpha"}, "unknown macro_lr_of 'alpha'"),
         ({"retrain_on": "test"}, "unknown retrain_on 'test'"),
         ({"keep_towers": True}, "did you mean keep_tower"),
         ({"bundle": "cell"}, "unknown option 'bundle'"),

@@ -108,13 +108,3 @@ def test_results_are_what_the_report_of_several_runs_reads(data, tmp_path) -> No
     shown = set(summarise([group])[0]["metrics"])
     assert {"retrain.test_accuracy", "retrain.seconds_per_batch", "search.val_accuracy", "expected_latency"} <= shown
     assert len(shown) <= 8
-
-
-def test_several_images_per_example_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    images = {
-        f"train_images_{n}": rng.integers(0, 255, (40, 1, s, s)).astype(np.uint8) for n, s in (("a", 8), ("b", 12))
-    }
-    data = load_data({"train": ({n.removeprefix("train_images_"): x for n, x in images.items()}, np.arange(40) % 2)})
-    with pytest.raises(SettingsError, match="has several"):
-        run_oneshot(OneShot("icdarts"), data)

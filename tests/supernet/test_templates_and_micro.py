@@ -33,7 +33,7 @@ def data():
 def test_operations_that_are_left_by_the_ablations() -> None:
     names = ("abl_pooling", "abl_identity", "abl_dilated", "abl_separable")
     assert [len(TEMPLATES[n].candidates(OPERATION_SETS["darts"])) for n in names] == [5, 6, 5, 5]
-    assert len(TEMPLATES) == 12
+    assert len(TEMPLATES) == 13
 
 
 def test_stems() -> None:
@@ -55,7 +55,7 @@ def test_every_template_is_searched_and_retrained(name, data) -> None:
     used = {n for nodes in found.cells.values() for pairs in nodes for n, _ in pairs}
     assert not used & set(around.without)
     network = final_network(found.cells, 3, 3, channels=4, depth=3, around=around)
-    assert (network.tower is not None) == around.heads
+    assert (network.tower is not None) == around.tower
     assert train(network, data, Training(epochs=1), seed=0).ending == "complete"
     assert network.eval()(torch.randn(2, 3, 9, 9)).shape == (2, 3)
 

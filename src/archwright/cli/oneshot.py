@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from archwright.cli import common
-from archwright.errors import SettingsError, unknown
+from archwright.errors import SettingsError
 
-SMALL: dict[str, dict[str, Any]] = {
-    "search": {
-        "channels": 4, "search_cells": 4, "evaluation_cells": 6, "epochs": 5, "pretrain_epochs": 1, "batch_size": 32,
-        "arch_lr": 0.003,
+_BRIEF = {
+    "channels": 4,
+    "epochs": 5,
+    "pretrain_epochs": 1,
+    "batch_size": 32,
+    "arch_lr": 0.003,
+    "crop": 0,
+    "flip": False,
+}
+_TRAINING = {"epochs": 15, "batch_size": 32, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0}
+SMALL: dict[str, dict[str, dict[str, Any]]] = {
+    "darts": {
+        "search": {**_BRIEF, "search_cells": 4, "evaluation_cells": 6},
+        "network": {"channels": 8, "cells": 6},
+        "training": _TRAINING,
     },
-    "network": {"channels": 8, "cells": 6},
-    "training": {"epochs": 15, "batch_size": 32, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0},
-}  # fmt: skip
+    "nasbench201": {
+        "search": {**_BRIEF, "search_cells": 1, "evaluation_cells": 1},
+        "network": {"channels": 8, "cells": 1},
+        "training": {**_TRAINING, "lr": 0.05},
+    },
+}
 """What ``--small`` sets: for trying a method on a few thousand small images, not for figures to report."""
+
+SHOWN = {
+    "test_accuracy": "test accuracy", "test_auc": "test AUC", "test_f_beta": "test F_beta", "params": "parameters",
+    "seconds_per_batch": "s/batch",
+}  # fmt: skip
+"""Figures of a retrained network that are shown, and what they are called."""
 
 
 def oneshot(
     method: Annotated[
         str, typer.Argument(help="icdarts, cdarts, hier_v1, ..., see archwright list methods; or my_method.py:name.")
     ],
-    family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts.")],
+    family: Annotated[str, typer.Argument(help="The family whose cells are searched: darts or nasbench201.")],
     data: Annotated[str, typer.Option(help="digits, a file, a folder, or module:function; see archwright list data.")],
     epochs: Annotated[
         int | None, typer.Option(help="Joint epochs of a search; 30 by default.", show_default=False)
@@ -37,7 +58,7 @@ def oneshot(
     ] = [],  # noqa: B006
     set_: Annotated[
         list[str],
-        typer.Option("--set", metavar="NAME=VALUE", help="Size of the retrained network: channels (36), cells (20)."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Size of the retrained network: channels, cells."),
     ] = [],  # noqa: B006
     train: Annotated[
         list[str],
@@ -48,6 +69,10 @@ def oneshot(
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
+    merge: Annotated[
+        str,
+        typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
+    ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
@@ -66,6 +91,26 @@ def oneshot(
             show_default=False,
         ),
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="For nasbench201: a table of its cells, in which the result is looked up: rank, and how the order of the search "
+            "agrees with the table's.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: common.DatasetName = None,
+    signal: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the table: METRIC[@EPOCH][#SEED]. By default the validation (else test) accuracy after the longest training.",
+            show_default=False,
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(help="For nasbench201: judge so many random cells with the weights of the search.")
+    ] = 0,
+    data_dir: common.DataDir = None,
     json: common.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines on progress.")] = False,
 ) -> None:
@@ -75,32 +120,34 @@ def oneshot(
     from archwright.supernet.repeated import run_repeatedly
     from archwright.supernet.running import run_oneshot
 
-    if family != "darts":
-        raise SettingsError(unknown("family of search inside one network", family, ["darts"]))
     given = {"epochs": epochs} if epochs is not None else {}
-    base: dict[str, dict[str, Any]] = SMALL if small else {"search": {}, "network": {}, "training": {}}
+    base = SMALL.get(family, {}) if small else {}
     asked = OneShot(
         method,
-        {**base["search"], **common.pairs(option, "--option"), **given},
-        {**base["network"], **common.pairs(set_, "--set")},
-        {**base["training"], **common.pairs(train, "--train")},
+        {**base.get("search", {}), **common.pairs(option, "--option"), **given},
+        {**base.get("network", {}), **common.pairs(set_, "--set")},
+        {**base.get("training", {}), **common.pairs(train, "--train")},
         retrain,
         seed,
         device,
         workers,
         onnx,
         ["archwright", *sys.argv[1:]],
+        family,
+        sample,
     )
-    asked.settings()
-    loaded = load_data(data, limit=limit)
+    asked.settings() if family == "darts" else asked.edges()
+    judge = _judge(family, table, dataset, signal, data_dir)
+    loaded = load_data(data, limit=limit, merge=merge)
     err = common.console(stderr=True)
     show = not quiet and not json
-    folder = study or Path("runs") / f"{method.rpartition(':')[2]}-{loaded.name}"
+    name = [method.rpartition(":")[2], *([family] if family != "darts" else []), loaded.name]
+    folder = study or Path("runs") / "-".join(name)
     say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
     if runs == 1:
-        result = run_oneshot(asked, loaded, folder, say)
+        result = run_oneshot(asked, loaded, folder, say, judge)
     else:
-        result = run_repeatedly(asked, loaded, runs, folder, say)
+        result = run_repeatedly(asked, loaded, runs, folder, say, judge)
     if json:
         common.print_json(result)
         return
@@ -110,19 +157,63 @@ def oneshot(
         _summarise_runs(result)
 
 
+def _judge(
+    family: str, name: str | None, dataset: str | None, text: str | None, data_dir: Path | None
+) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
+    """Looks a result up in the table, which is read now, so that a missing one is noticed before the search."""
+    from archwright.arena.problem import default_signal, read_signal
+    from archwright.supernet.ranking import check_table, ranking
+    from archwright.tables.known import find_table
+
+    if name is None:
+        if dataset or text:
+            raise SettingsError("--dataset and --signal are of a --table")
+        return None
+    if family != "nasbench201":
+        raise SettingsError("--table is for nasbench201: only its cells are in a table")
+    table = find_table(name, data_dir)
+    check_table(table)
+    of = table.dataset(dataset)
+    signal = default_signal(table, of) if text is None else read_signal(table, of, text)
+    sign = 1 if signal.direction == "maximize" else -1
+    worth = sign * table.column(of, signal.metric).at(signal.epoch, signal.seed)  # type: ignore[arg-type]
+    facts = {"table": table.name, "dataset": of, "signal": str(signal)}
+    return lambda found: {**facts, **ranking(table, worth, found)}
+
+
 def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
         out.print(f"[bold]{kind}[/bold]  {nodes}", markup=True)
-    rows = [
-        [name, *(common.number(result[name][m]) for m in ("test_accuracy", "params", "seconds_per_batch"))]
-        for name in ("retrain", "initial")
-        if name in result
-    ]
-    if rows:
-        out.print(common.table("Retrained", ["network", "test accuracy", "parameters", "s/batch"], rows))
+    found = {name: result[name] for name in ("retrain", "initial") if name in result}
+    for name, figures in list(found.items())[:1]:
+        shown = [m for m in SHOWN if m in figures]
+        rows = [[name, *(common.number(own[m]) for m in shown)] for name, own in found.items()]
+        out.print(common.table("Retrained", ["network", *(SHOWN[m] for m in shown)], rows))
+    if "ranking" in result:
+        _show_ranking(result["ranking"])
     for kind, file in result["files"].items():
         out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
+
+
+def _show_ranking(ranking: Mapping[str, Any]) -> None:
+    out = common.console()
+    out.print(
+        f"{ranking['table']}, {ranking['dataset']}, {ranking['signal']}: {common.number(ranking['accuracy'])}, rank "
+        f"{common.number(ranking['rank'])} of {ranking['of']:,} (best {common.number(ranking['best'])})"
+    )
+    names = {
+        "order": "alpha, all cells",
+        "top": "alpha, the table's first",
+        "one_shot": "weights of the search, a sample",
+    }
+    rows = [
+        [text, *(common.number(ranking[name][m], 3) for m in ("n", "spearman", "kendall"))]
+        for name, text in names.items()
+        if name in ranking
+    ]
+    if rows:
+        out.print(common.table("Agreement with the table", ["order", "cells", "Spearman", "Kendall"], rows))
 
 
 def _summarise_runs(result: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,19 @@ import typer
 from archwright.cli import common
 from archwright.errors import SettingsError, unknown
 
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "searchers": ("--runs", "--seed", "--workers"),
+    "freerea": ("--runs", "--seed"),
+    "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--out"),
+    "trainings": ("--runs", "--seed", "--budget", "--only", "--out"),
+    "proxies": ("--out",),
+    "cells": ("--runs", "--seed", "--option", "--only", "--out"),
+    "methods": ("--runs", "--seed", "--workers", "--option", "--only", "--out"),
+}
+"""What each kind of comparison can be told."""
+PARAMETERS = {"--option": "options"}
+"""Parameters that are not called as their flag."""
+
 
 def reproduce(
     name: Annotated[
@@ -18,89 +31,122 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
-            "Of proxies: hybrid-tables or hybrid-grid."
+            "Of proxies: hybrid-tables or hybrid-grid. Real trainings, minutes per run: ensemble-real-data (searchers), "
+            "oneshot-real-data and oneshot-nasbench201 (search inside one network)."
         ),
     ],
     data_dir: common.DataDir = None,
     runs: Annotated[
         int | None,
-        typer.Option(help="Of searchers: runs of each; as published by default.", show_default=False),
+        typer.Option(help="Runs of each line; as published by default.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of searchers: seed of the first run.")] = 0,
-    workers: Annotated[int, typer.Option(help="Of searchers: processes that share the runs.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the first run.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     option: Annotated[
         list[str],
         typer.Option(
             metavar="NAME=VALUE",
-            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60.",
+            help="Of ensembles: an option of ensemble-bo-thesis other than published, such as pretraining_epochs=60. Of "
+            "oneshot-nasbench201: data, table, dataset, signal, sample, or an option of the search, such as epochs=50. Of "
+            "oneshot-real-data: of the scale, such as images=1024.",
         ),
     ] = [],  # noqa: B006
     budget: Annotated[
         int | None,
         typer.Option(
             help="Of ensembles: full equivalents after which a run ends that has not found the optimum; 1000 (random: all) "
-            "for search times, 200 for best values.",
+            "for search times, 200 for best values. Of ensemble-real-data: processor seconds of a run; 60 by default.",
             show_default=False,
         ),
     ] = None,
     only: Annotated[
         list[str],
-        typer.Option(metavar="TEXT", help="Of ensembles: only lines whose searcher has this text in it; repeat it."),
+        typer.Option(
+            metavar="TEXT",
+            help="Only lines with this text in their name (of ensemble-real-data: their data set); repeat it.",
+        ),
     ] = [],  # noqa: B006
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Of hybrid-grid: folder for its figure. Of ensembles: folder that keeps finished runs and pretrained "
-            "ensembles; the same command goes on from there.",
+            help="Of hybrid-grid: folder for its figure. Of what takes minutes per run: folder that keeps finished runs (and "
+            "pretrained ensembles); the same command goes on from there.",
             show_default=False,
         ),
     ] = None,
     json: common.Json = False,
 ) -> None:
-    """Compute published results again on the benchmark tables at hand, and print ours beside the published figures."""
-    from archwright.arena import ensemble
-    from archwright.arena import published as searchers
-    from archwright.proxies import published as proxies
-
-    if (option or only or budget is not None) and name not in ensemble.LINES:
-        raise SettingsError(f"--option, --budget and --only are for {', '.join(ensemble.LINES)}")
-    if name in ensemble.LINES:
-        with common.counting(0, "runs", quiet=json) as advance:
-            found = ensemble.reproduce_ensemble(
-                name, data_dir=data_dir, runs=runs, seed=seed, workers=workers, budget=budget, only=only, out=out,
-                options=common.pairs(option, "--option"), on_done=advance,
-            )  # fmt: skip
-    elif name in proxies.NAMES:
-        if (runs, seed, workers) != (None, 0, 1):
-            raise SettingsError(
-                f"{name} is computed from stored scores: --runs, --seed and --workers are for searchers"
-            )
-        with common.counting(0, "steps", quiet=json) as advance:
-            found = proxies.reproduce(name, data_dir=data_dir, out=out, on_done=advance)
-    elif name == "freerea" or name in searchers.PUBLISHED:
-        if out is not None:
-            raise SettingsError(f"--out is for hybrid-grid; {name} has no figure, archwright arena draws searches")
-        if name == "freerea" and workers != 1:
-            raise SettingsError("freerea replays stored scores in one process; leave out --workers")
-        if name == "freerea":
-            found = _freerea(data_dir, runs, seed, quiet=json)
-        else:
-            found = _searchers(name, data_dir, runs, seed, workers, quiet=json)
-    else:
-        raise SettingsError(
-            unknown("publication", name, (*searchers.PUBLISHED, "freerea", *ensemble.LINES, *proxies.NAMES))
-        )
+    """Compute published results again on the benchmark tables and images at hand, and print ours beside the published figures."""
+    kind = _kind(name)
+    given = {
+        "--runs": runs is not None, "--seed": seed != 0, "--workers": workers != 1, "--option": bool(option),
+        "--budget": budget is not None, "--only": bool(only), "--out": out is not None,
+    }  # fmt: skip
+    for flag in [flag for flag, is_given in given.items() if is_given and flag not in KINDS[kind]]:
+        raise SettingsError(f"{name} has no {flag}; it takes {', '.join(KINDS[kind])}")
+    asked: dict[str, Any] = {
+        "--runs": runs, "--seed": seed, "--workers": workers, "--option": common.pairs(option, "--option"),
+        "--budget": budget, "--only": only, "--out": out,
+    }  # fmt: skip
+    more = {PARAMETERS.get(flag, flag[2:]): asked[flag] for flag in KINDS[kind]}
+    found = _computed(kind, name, data_dir, more, quiet=json)
     if json:
         common.print_json(found)
         return
     console = common.console()
     console.print(found["source"])
-    tables = _proxy_table if name in proxies.NAMES else _ensemble_table if name in ensemble.LINES else _searcher_table
-    console.print(common.table("", *tables(found)))
+    for content in _tables(kind, found):
+        console.print(common.table("", *content))
     for number, text in enumerate(notes(found)[1:], start=1):
         console.print(f"{number}: {text}")
-    for kind, file in found.get("files", {}).items():
-        console.print(f"{kind:>10}  {file}", soft_wrap=True)
+    for file_kind, file in found.get("files", {}).items():
+        console.print(f"{file_kind:>10}  {file}", soft_wrap=True)
+
+
+def _kind(name: str) -> str:
+    from archwright.arena import ensemble, oneshot, published, realdata
+    from archwright.proxies import published as proxies
+    from archwright.supernet import evidence
+
+    kinds = {
+        **dict.fromkeys(published.PUBLISHED, "searchers"), "freerea": "freerea", **dict.fromkeys(ensemble.LINES, "ensembles"),
+        realdata.NAME: "trainings", **dict.fromkeys(proxies.NAMES, "proxies"), oneshot.NAME: "cells",
+        evidence.NAME: "methods",
+    }  # fmt: skip
+    if name not in kinds:
+        raise SettingsError(unknown("publication", name, kinds))
+    return kinds[name]
+
+
+def _computed(kind: str, name: str, data_dir: Path | None, more: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    from archwright.arena import ensemble, oneshot, realdata
+    from archwright.proxies import published as proxies
+    from archwright.supernet import evidencepage
+
+    if kind == "searchers":
+        return _searchers(name, data_dir, **more, quiet=quiet)
+    if kind == "freerea":
+        return _freerea(data_dir, **more, quiet=quiet)
+    with common.counting(0, "runs", quiet=quiet) as advance:
+        if kind == "ensembles":
+            return ensemble.reproduce_ensemble(name, data_dir=data_dir, on_done=advance, **more)
+        if kind == "proxies":
+            return proxies.reproduce(name, data_dir=data_dir, on_done=advance, **more)
+        runners: dict[str, Callable[..., dict[str, Any]]] = {
+            "trainings": realdata.reproduce_real_data,
+            "cells": oneshot.reproduce_oneshot,
+            "methods": evidencepage.reproduce_evidence,
+        }
+        return runners[kind](data_dir=data_dir, on_done=advance, **more)
+
+
+def _tables(kind: str, found: dict[str, Any]) -> list[tuple[Sequence[str], list[list[str]]]]:
+    from archwright.supernet.evidencepage import table, tests_table
+
+    if kind == "methods":
+        return [table(found), tests_table(found)]
+    own = {"ensembles": _ensemble_table, "trainings": _real_table, "proxies": _proxy_table}
+    return [own.get(kind, _searcher_table)(found)]
 
 
 def _searchers(
@@ -162,7 +208,7 @@ def _freerea(data_dir: Path | None, runs: int | None, seed: int, *, quiet: bool)
 
 def notes(found: dict[str, Any]) -> list[str]:
     """The different remarks on what differs; the first is empty."""
-    return list(dict.fromkeys(["", *(row["differs"] for row in found["rows"])]))
+    return list(dict.fromkeys(["", *(row.get("differs", "") for row in found["rows"])]))
 
 
 def _note(found: dict[str, Any], row: dict[str, Any]) -> str:
@@ -182,3 +228,24 @@ def _plain(value: float | list[float], measure: str) -> str:
 
 def _short(value: float | list[float]) -> str:
     return f"({', '.join(f'{v:g}' for v in value)})" if isinstance(value, list) else f"{value:g}"
+
+
+def _real_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = []
+    for r in found["rows"]:
+        p = r["test_tests"].get("wilcoxon")
+        rows.append(
+            [r["dataset"], r["searcher"], f"{r['trainings']:.1f} and {r['short']:.1f}", f"{r['thinking']:.1f}",
+             *(f"{100 * r[what]['mean']:.2f} ± {100 * r[what]['std']:.2f}" for what in ("validation", "test")),
+             "" if p is None else f"{p['p_holm']:.2g}"]
+        )  # fmt: skip
+    header = [
+        "data set",
+        "searcher",
+        "full and short trainings",
+        "s of searcher",
+        "validation (%)",
+        "test (%)",
+        "p of test",
+    ]
+    return header, rows

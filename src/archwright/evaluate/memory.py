@@ -30,7 +30,7 @@ def peak_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size: in
         return float(torch.cuda.max_memory_allocated(device) - before)
 
     def count(twin: nn.Module, inputs: Tensor) -> int:
-        with torch.no_grad(), plain_attention(), _Lifetimes() as lifetimes:
+        with torch.no_grad(), plain_attention(), Lifetimes() as lifetimes:
             twin(inputs)
         return int(lifetimes.peak)
 
@@ -44,7 +44,7 @@ def training_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size
 
     def count(twin: nn.Module, inputs: Tensor) -> int:
         twin.train()
-        with torch.enable_grad(), plain_attention(), _Lifetimes() as lifetimes:
+        with torch.enable_grad(), plain_attention(), Lifetimes() as lifetimes:
             outputs = [o for o in tree_leaves(twin(inputs)) if isinstance(o, Tensor) and o.requires_grad]
             if outputs:
                 torch.autograd.backward([o.float().sum() for o in outputs])
@@ -57,7 +57,7 @@ def training_memory(network: nn.Module, input_shape: tuple[int, ...], batch_size
         return float(held + on_twin(network, shape, count))
 
 
-class _Lifetimes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Lifetimes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of tensors made within, from their making to their end; ``peak`` is the most at one time."""
 
     def __init__(self) -> None:

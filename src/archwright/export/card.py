@@ -28,7 +28,7 @@ def model_card(
     parts = [
         f"# {family.name} for {data.name}",
         f"A classifier of {data.num_classes} classes ({_few(data.classes)}), found by neural architecture search "
-        f"with Archwright and trained on {len(data.train):,} examples of `{data.name}`.",
+        f"with Archwright and trained on {settings.get('examples', len(data.train)):,} examples of `{data.name}`.",
         "## How good it is",
         _scores(metrics.get("validation") or {}, test),
         _baselines(metrics.get("baselines") or [], test),
@@ -55,7 +55,8 @@ def _few(names: tuple[str, ...], most: int = 10) -> str:
 
 
 def _scores(validation: Mapping[str, Any], test: Mapping[str, Any]) -> str:
-    names = [n for n in {**validation, **test} if n in test or n in ("params", "macs", "latency_ms")]
+    names = [n for n in validation if n in test or n in ("params", "macs", "latency_ms")]
+    names += [n for n in test if n not in names and not n.endswith(("_low", "_high"))]
     rows = []
     for name in names:
         low, high = test.get(f"{name}_low"), test.get(f"{name}_high")

@@ -50,8 +50,9 @@ class GreedyBO(ForestBO):
         left = [i for i, member in enumerate(self.members) if self.is_new(member)]
         if not left:
             return None
-        seen = [self._place[a] for a in told]
-        mean, _ = self._predict(self._rows[seen], np.array(list(told.values())), self._rows[left])
+        forest = self._model()
+        forest._fit(self._rows[[self._place[a] for a in told]], np.array(list(told.values())))
+        mean, _ = forest._predict(self._rows[left])
         best = np.flatnonzero(mean == mean.max())
         return self.members[left[int(self.rng.choice(best))]]
 

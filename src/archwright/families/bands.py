@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.families.base import Build, Family, Morph
-from archwright.shapes import Bands
+from archwright.shapes import Bands, merged
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Check:
     check: Callable[[tuple[int, ...]], None]
 
     def __call__(self, input_shape: tuple[int, ...]) -> None:
-        self.check(_merged(input_shape))
+        self.check(merged(input_shape))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Morph:
     morph: Callable[[Architecture, Architecture, tuple[int, ...]], Morph]
 
     def __call__(self, child: Architecture, parent: Architecture, input_shape: tuple[int, ...]) -> Morph:
-        inner = self.morph(child, parent, _merged(input_shape))
+        inner = self.morph(child, parent, merged(input_shape))
         names = {f"network.{a}": f"network.{b}" for a, b in inner.names.items()}
         return replace(inner, names=names, identities=tuple(f"network.{name}" for name in inner.identities))
 
@@ -82,7 +82,3 @@ class _Deploy:
         made.merge = copy.deepcopy(network.merge)
         made.training = network.training
         return made
-
-
-def _merged(input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    return input_shape.merged if isinstance(input_shape, Bands) else input_shape

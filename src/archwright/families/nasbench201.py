@@ -119,38 +119,18 @@ def _network(
 ) -> nn.Module:
     from torch import nn
 
-    from archwright.layers import GlobalPoolHead
+    from archwright.layers.skeletons import staged
 
-    layers: list[nn.Module] = [
-        nn.Sequential(nn.Conv2d(c_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-    ]
-    width = channels
-    for stage in range(stages):
-        if stage:
-            layers.append(_reduction(width, 2 * width))
-            width *= 2
-        layers += [_cell(architecture, width, run_dead) for _ in range(cells)]
-    layers += [nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()), GlobalPoolHead(width, num_classes)]
-    return nn.Sequential(*layers)
-
-
-def _operation(name: str, channels: int) -> nn.Module:
-    from torch import nn
-
-    from archwright.layers import ReLUConvBN
-
-    if name == "nor_conv_1x1":
-        return ReLUConvBN(channels, channels, 1)
-    if name == "nor_conv_3x3":
-        return ReLUConvBN(channels, channels, 3)
-    if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-    return nn.Identity()
+    return nn.Sequential(
+        *staged(c_in, num_classes, channels, cells, stages, lambda width: _cell(architecture, width, run_dead))
+    )
 
 
 def _cell(architecture: Architecture, channels: int, run_dead: bool) -> nn.Module:
     import torch
     from torch import nn
+
+    from archwright.layers.skeletons import edge_operation
 
     genotype = CELL.genotype(architecture)
     edges = genotype.edges if run_dead else genotype.live_edges()
@@ -162,7 +142,7 @@ def _cell(architecture: Architecture, channels: int, run_dead: bool) -> nn.Modul
         def __init__(self) -> None:
             super().__init__()
             self.edges = nn.ModuleDict(
-                {f"{i}-{j}": _operation(str(op), channels) for i, j, op in genotype.edges if op != "none"}
+                {f"{i}-{j}": edge_operation(str(op), channels) for i, j, op in genotype.edges if op != "none"}
             )
 
         def forward(self, x: Tensor) -> Tensor:
@@ -180,25 +160,3 @@ def _cell(architecture: Architecture, channels: int, run_dead: bool) -> nn.Modul
             return torch.zeros_like(x) if output is None else output
 
     return CellNetwork()
-
-
-def _reduction(c_in: int, c_out: int) -> nn.Module:
-    from torch import nn
-
-    from archwright.layers import ReLUConvBN
-
-    class Reduction(nn.Module):
-        """Residual block of stride 2 between stages."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = nn.Sequential(ReLUConvBN(c_in, c_out, 3, 2), ReLUConvBN(c_out, c_out, 3))
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False), nn.Conv2d(c_in, c_out, 1, bias=False)
-            )
-
-        def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = self.shortcut(x) + self.body(x)
-            return y
-
-    return Reduction()

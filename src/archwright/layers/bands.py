@@ -55,3 +55,9 @@ def _reduction(shape: Image, bands: Bands) -> nn.Module:
 def on_bands(network: nn.Module, bands: Bands) -> nn.Module:
     """A network of one image as a network on bands; ``network`` and ``merge`` are its parts."""
     return nn.Sequential(OrderedDict(merge=MergeBands(bands), network=network))
+
+
+def merge_in_stem(network: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Let a network of one image, with a part called ``stem``, take bands where the inputs are such; in place."""
+    if isinstance(input_shape, Bands):
+        network.stem = nn.Sequential(MergeBands(input_shape), network.stem)  # type: ignore[arg-type]

@@ -118,19 +118,23 @@ class SeparableConv(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """Half the image, ``c_out`` channels: two 1x1 convolutions of stride 2, one moved by a pixel (Liu et al. 2019)."""
+    """Half the image, ``c_out`` channels: two 1x1 convolutions of stride 2, one moved by a pixel (Liu et al. 2019).
+
+    They are computed on every second pixel rather than with a stride: the backward pass of strided 1x1 convolutions with fewer
+    than 16 input channels writes beyond its memory in channels-last layout (torch 2.13 on CPU, images of 64 pixels and more).
+    """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.even = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
-        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, 2, bias=False)
+        self.even = nn.Conv2d(c_in, c_out // 2, 1, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """The block; a side of odd length gets a row or column of zeros for the moved one."""
         x = torch.relu(x)
-        moved = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[:, :, 1:, 1:]
-        out: Tensor = self.norm(torch.cat([self.even(x), self.odd(moved)], dim=1))
+        moved = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[:, :, 1::2, 1::2]
+        out: Tensor = self.norm(torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(moved)], dim=1))
         return out
 
 

@@ -97,6 +97,27 @@ def operation(name: str, channels: int, stride: int = 1, affine: bool = True) ->
     return made if affine else without_affine(made)
 
 
+def check_operation(name: str, channels: int) -> None:
+    """Run an operation, at both strides, on a few pixels of odd sides.
+
+    Raises:
+        FamilyError: it cannot take them, or changes their shape otherwise than operations of cells may.
+    """
+    rule = "operations of cells keep the channels and map a side of n pixels to ceil(n / stride)"
+    x = torch.zeros(2, channels, 5, 7)
+    for stride in (1, 2):
+        wanted = (2, channels, -(-5 // stride), -(-7 // stride))
+        try:
+            with torch.no_grad():
+                found = tuple(operation(name, channels, stride)(x).shape)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise FamilyError(f"operation {name!r} cannot take {tuple(x.shape)} at stride {stride}: {error}") from error
+        if found != wanted:
+            raise FamilyError(
+                f"operation {name!r} makes {found} of {tuple(x.shape)} at stride {stride}; {rule}: {wanted}"
+            )
+
+
 def without_affine(module: nn.Module) -> nn.Module:
     """The same module, its batch norms without scale and shift."""
     for norm in module.modules():
@@ -104,6 +125,16 @@ def without_affine(module: nn.Module) -> nn.Module:
             norm.affine = False
             norm.register_parameter("weight", None)
             norm.register_parameter("bias", None)
+    return module
+
+
+def with_affine(module: nn.Module) -> nn.Module:
+    """The same module, all its batch norms with scale and shift."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d) and not norm.affine:
+            norm.affine = True
+            norm.weight = nn.Parameter(torch.ones(norm.num_features))
+            norm.bias = nn.Parameter(torch.zeros(norm.num_features))
     return module
 
 

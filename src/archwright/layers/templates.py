@@ -54,6 +54,7 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_dilated": Template(without=("dil_conv_3x3", "dil_conv_5x5")),
     "abl_separable": Template(without=("sep_conv_3x3", "sep_conv_5x5")),
     "abl_aux": Template(heads=False, tower=False),
+    "abl_keep_tower": Template(heads=False),
     "abl_stem_identity": Template(stem="identity"),
     "abl_stem_conv": Template(stem="conv1x1"),
     "abl_stem_concat": Template(stem="concat"),
@@ -61,7 +62,7 @@ TEMPLATES: Mapping[str, Template] = {
     "abl_reduce_max": Template(reduction="maxpool"),
     "abl_reduce_conv": Template(reduction="conv"),
 }
-"""The eleven ablations by name, and the template without any."""
+"""The eleven ablations by name, one of them in two forms, and the template without any."""
 
 
 def template(name: str) -> Template:
@@ -93,8 +94,9 @@ class PlainReduction(nn.Module):
 
     def __init__(self, kind: Reduction, c_in: int, c_out: int, affine: bool = True) -> None:
         super().__init__()
+        self.strided = kind == "conv"
         if kind == "conv":
-            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, 2, bias=False)
+            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, bias=False)
             return
         pool = nn.MaxPool2d(3, 2, 1) if kind == "maxpool" else nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         body = nn.Sequential(pool, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
@@ -102,7 +104,7 @@ class PlainReduction(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, *_: object) -> Tensor:
         """``batch x c_out x ceil(h / 2) x ceil(w / 2)``."""
-        out: Tensor = self.body(last)
+        out: Tensor = self.body(last[:, :, ::2, ::2] if self.strided else last)
         return out
 
 

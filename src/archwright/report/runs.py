@@ -79,8 +79,8 @@ def summarise(groups: Sequence[Runs], metrics: Sequence[str] = ()) -> list[dict[
 
     Args:
         groups: to be summarised.
-        metrics: dotted names; by default the numbers of the retraining, the expected latency, and of the search its
-            accuracies, seconds and memory.
+        metrics: dotted names; by default the numbers of the retraining, the expected latency, of the search its accuracies,
+            seconds and memory, and where a table says the rank of what it found.
 
     Raises:
         SettingsError: no group, or a metric that no run has.
@@ -110,7 +110,8 @@ def _is_result(name: str) -> bool:
     first, _, rest = name.partition(".")
     shown = rest.endswith("accuracy") or rest in ("seconds", "peak_memory_mb")
     retrained = first == "retrain" and "." not in rest and rest not in ("epochs", "latency_batch")
-    return name == "expected_latency" or retrained or (first == "search" and shown)
+    ranked = first == "ranking" and rest.rpartition(".")[2] in ("accuracy", "rank", "spearman", "kendall")
+    return name == "expected_latency" or ranked or retrained or (first == "search" and shown)
 
 
 def stability(summaries: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:

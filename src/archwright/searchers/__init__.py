@@ -22,7 +22,7 @@ from archwright.searchers.nsga2 import NSGA2
 from archwright.searchers.pon import LSPON
 from archwright.searchers.random import RandomSearch
 from archwright.searchers.scalarised import ScalarisedLS
-from archwright.searchers.surrogate import ForestBO, GaussianProcessBO
+from archwright.searchers.surrogate import ForestBO, GaussianProcessBO, SurrogateBO
 from archwright.searchers.thesisbo import EnsembleBOThesis
 from archwright.searchers.tpe import TPE
 from archwright.searchers.weights import LSWeights
@@ -44,6 +44,7 @@ SEARCHERS: Mapping[str, type[Searcher]] = {
     "tpe": TPE,
     "forest-bo": ForestBO,
     "gp-bo": GaussianProcessBO,
+    "surrogate-bo": SurrogateBO,
     "dmls": DMLS,
     "rea": RegularizedEvolution,
     "freerea": FreeREA,
@@ -123,6 +124,7 @@ __all__ = [
     "ScalarisedLS",
     "Searcher",
     "SuccessiveHalving",
+    "SurrogateBO",
     "WorstImprove",
     "Worth",
     "dominates",

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from archwright.searchers.surrogate import expected_improvement
+from scipy.stats import norm
 
 Matrix = NDArray[np.float64]
 SMOOTH = 1e-3
 KAPPA = 1.0
+LEAST = 1e-9
+
+
+def expected_improvement(mean: Matrix, std: Matrix, best: float) -> Matrix:
+    """Over ``best``, to be maximised (Jones et al. 1998, equation 15)."""
+    std = np.maximum(std, LEAST)
+    z = (mean - best) / std
+    return np.asarray((mean - best) * norm.cdf(z) + std * norm.pdf(z))
 
 
 def improvement_probability(members: Matrix, best: float) -> Matrix:
@@ -35,6 +42,16 @@ ACQUISITIONS: Mapping[str, Callable[[Matrix, float, np.random.Generator], Any]] 
 """By name: probability of improvement, expected improvement, upper confidence bound, Thompson sampling of a member, mean."""
 
 
+NORMAL: Mapping[str, Callable[[Matrix, Matrix, float, np.random.Generator], Matrix]] = {
+    "ei": lambda mean, std, best, _: expected_improvement(mean, std, best),
+    "pi": lambda mean, std, best, _: np.asarray(norm.cdf((mean - best) / np.maximum(std, LEAST))),
+    "ucb": lambda mean, std, _, __: mean + KAPPA * std,
+    "ts": lambda mean, std, _, rng: rng.normal(mean, std),
+    "mean": lambda mean, _, __, ___: mean,
+}
+"""The same of predictions with a normal deviation; Thompson sampling draws for each candidate by itself."""
+
+
 def best_first(members: Matrix, best: float, acquisition: str, rng: np.random.Generator) -> NDArray[np.int64]:
     """Positions of the candidates by acquisition, then by the members' mean, then in random order.
 
@@ -52,23 +69,55 @@ def hypervolume_first(members: Matrix, front: Matrix, rng: np.random.Generator) 
     members as the samples). The reference is a tenth of the range below the worst known value.
 
     Args:
-        members: ``members x candidates x 2``, to be maximised.
-        front: known values ``n x 2`` on the same scale, dominated ones or not.
+        members: ``members x candidates x objectives``, to be maximised.
+        front: known values ``n x objectives`` on the same scale, dominated ones or not.
     """
     low, high = front.min(axis=0), front.max(axis=0)
     reference = low - 0.1 * np.maximum(high - low, 1e-9)
-    gain = hypervolume_gain(members.reshape(-1, 2), front, reference).reshape(members.shape[:2]).mean(axis=0)
+    outcomes = members.reshape(-1, members.shape[2])
+    gain = hypervolume_gain(outcomes, front, reference).reshape(members.shape[:2]).mean(axis=0)
     noise = rng.random(members.shape[1])
     return np.asarray(np.lexsort(np.stack([noise, -members.mean(axis=(0, 2)), -gain])))
 
 
 def hypervolume_gain(points: Matrix, front: Matrix, reference: Matrix) -> Matrix:
-    """By how much each of ``n x 2`` points, alone, would enlarge the area that ``front`` dominates above ``reference``.
+    """By how much each of ``n x objectives`` points, alone, would enlarge the volume that ``front`` dominates above ``reference``.
 
-    The plane is cut into strips between the first coordinates of the front; in each, what is above the front's height counts.
+    Exact. Space is cut into slabs between the last coordinates of the front; what is dominated does not change within a slab, which
+    is the same question with an objective less. The time grows with the front to the power of the objectives less one.
     """
+    from moocore import filter_dominated
+
     better = front[(front > reference).all(axis=1)]
-    ordered = better[np.argsort(better[:, 0])] if len(better) else np.empty((0, 2))
+    better = filter_dominated(better, maximise=True) if len(better) else better
+    gain = np.zeros(len(points))
+    beyond = (points > reference).all(axis=1)
+    rows = np.flatnonzero(beyond)[~_covered(points[beyond], better)]
+    if not len(rows):
+        return gain
+    if points.shape[1] == 2:
+        gain[rows] = _area_gain(points[rows], better, reference)
+        return gain
+    edges = np.concatenate([reference[-1:], np.unique(better[:, -1]), [np.inf]])
+    for left, right in zip(edges, edges[1:]):
+        height = np.minimum(points[rows, -1], right) - left
+        rows, height = rows[height > 0], height[height > 0]
+        through = better[better[:, -1] >= right]
+        gain[rows] += height * hypervolume_gain(points[rows, :-1], through[:, :-1], reference[:-1])
+    return gain
+
+
+def _covered(points: Matrix, front: Matrix) -> NDArray[np.bool_]:
+    """Which points are nowhere better than some point of the front."""
+    found = np.zeros(len(points), dtype=bool)
+    for one in front:
+        found |= (one >= points).all(axis=1)
+    return found
+
+
+def _area_gain(points: Matrix, front: Matrix, reference: Matrix) -> Matrix:
+    """:func:`hypervolume_gain` in the plane, strip by strip; in each, what is above the front's height counts."""
+    ordered = front[np.argsort(front[:, 0])]
     edges = np.concatenate([reference[:1], ordered[:, 0], [np.inf]])
     heights = np.concatenate([np.maximum.accumulate(ordered[::-1, 1])[::-1], reference[1:]])
     gain = np.zeros(len(points))

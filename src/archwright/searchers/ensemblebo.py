@@ -48,8 +48,8 @@ class EnsembleBO(Searcher):
     scores of ranks, so that scales and outliers do not matter; what failed or broke a bound ranks last, by how much it broke
     it. Several objectives are one of three things, by ``several``: random weights for each batch, which maximises the least of the
     weighted ranks (``chebyshev``); the first objective under random bounds on the others, within the known values, for each
-    batch (``epsilon``); or, of two objectives, a forest for each and the expected improvement of the hypervolume over six parts of them
-    (``hypervolume``, whatever the ``acquisition``).
+    batch (``epsilon``); or a forest for each and the expected improvement of the hypervolume over six parts of them
+    (``hypervolume``, whatever the ``acquisition``; exact, and slow beyond four objectives).
 
     Candidates are all architectures of a space of up to 20,000; of larger ones, neighbours of the ten best and of their
     neighbours, and 500 random ones. What is out is no candidate. The first picks are random.
@@ -69,8 +69,7 @@ class EnsembleBO(Searcher):
         clues: of architectures, or ``None``.
 
     Raises:
-        SettingsError: a number out of range, an unknown acquisition or treatment of several objectives, or a hypervolume of
-            more than two.
+        SettingsError: a number out of range, or an unknown acquisition or treatment of several objectives.
     """
 
     several_objectives: ClassVar[bool] = True
@@ -111,10 +110,6 @@ class EnsembleBO(Searcher):
             raise SettingsError(unknown("acquisition", acquisition, (AUTO, *ACQUISITIONS)))
         if several not in SEVERAL:
             raise SettingsError(unknown("treatment of several objectives", several, SEVERAL))
-        if several == "hypervolume" and len(goal.objectives) > 2:
-            raise SettingsError(
-                f"hypervolume handles two objectives and the goal has {len(goal.objectives)}; use several=chebyshev or epsilon"
-            )
         self.several = several if len(goal.objectives) > 1 else "chebyshev"
         self.initial, self.low_batch, self.high_batch = initial, low_batch, high_batch
         self.profiled, self.trees, self.clues = profiled, trees, clues
@@ -192,7 +187,7 @@ class EnsembleBO(Searcher):
         if self.several != "hypervolume":
             members, targets = self._members(candidates, fidelity, self._merit())
             return best_first(members, float(targets.max()), self.acquisition, self.rng)
-        found = [self._members(candidates, fidelity, _objective(k)) for k in range(2)]
+        found = [self._members(candidates, fidelity, _objective(k)) for k in range(len(self.goal.objectives))]
         members, targets = (np.stack(pair, axis=-1) for pair in zip(*found))
         parts = [part.mean(axis=0) for part in np.array_split(members, min(PARTS, len(members)))]
         return hypervolume_first(np.stack(parts), targets, self.rng)

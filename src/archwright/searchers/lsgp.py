@@ -13,8 +13,8 @@ from scipy.stats import rankdata
 
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal
+from archwright.searchers.acquisition import expected_improvement
 from archwright.searchers.base import Searcher, Worth
-from archwright.searchers.surrogate import expected_improvement
 from archwright.space import Architecture, Choice, Space
 from archwright.space.encodings import labels, pooled
 from archwright.space.parameters import Parameter

@@ -108,6 +108,7 @@ def pairs_over_node(
     return cell
 
 
+EDGE_SCORES = ("softmax", "alpha")
 DISCRETISATIONS: Mapping[str, Discretisation] = {
     "darts": distinct,
     "idarts": pairs_over_node,
@@ -115,19 +116,22 @@ DISCRETISATIONS: Mapping[str, Discretisation] = {
 }
 
 
-def discretisation(name: str, relaxed_by: str = "softmax") -> Discretisation:
+def discretisation(name: str, relaxed_by: str = "softmax", edge_score: str = "") -> Discretisation:
     """A discretisation by name, ranking edges by what the relaxation compares.
 
-    Under independent gates DARTS's cells rank edges by their largest gate, that is by alpha itself.
+    Under independent gates DARTS's cells rank edges by their largest gate, that is by alpha itself; so they do with the
+    ``edge_score`` ``alpha``. Where a node's pairs share one softmax both scores give the same order.
 
     Raises:
-        SettingsError: none has this name.
+        SettingsError: none has this name, or an unknown score.
     """
+    if edge_score not in ("", *EDGE_SCORES):
+        raise SettingsError(unknown("edge score", edge_score, EDGE_SCORES))
     if name not in DISCRETISATIONS:
         raise SettingsError(unknown("discretisation", name, DISCRETISATIONS))
-    return (
-        partial(distinct, edge_score="alpha") if (name, relaxed_by) == ("darts", "sigmoid") else DISCRETISATIONS[name]
-    )
+    if name != "darts":
+        return DISCRETISATIONS[name]
+    return partial(distinct, edge_score=edge_score or ("alpha" if relaxed_by == "sigmoid" else "softmax"))  # type: ignore[arg-type]
 
 
 def _finite(alpha: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from archwright.data import Data
 from archwright.errors import SettingsError
+from archwright.supernet.memory import Peak
 from archwright.supernet.micro import MicroSettings, check_images, search_cells
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Game, Outcome, Played, Tournament, play
@@ -28,14 +29,23 @@ class GameSearch:
         """The parameters and cells that the search ends with."""
         file = None if self.folder is None else self.folder / f"search-{game.tier}-{game.number}.safetensors"
         micro = replace(self.micro, lists=game.lists)
-        found = search_cells(self.data, micro, self.settings, seed=game.seed, device=self.device, checkpoint=file)
+        peak = Peak(self.device, None if file is None else file.with_suffix(".memory"))
+
+        def on_epoch(*_: object) -> bool:
+            peak.note()
+            return True
+
+        found = search_cells(
+            self.data, micro, self.settings, seed=game.seed, device=self.device, checkpoint=file, on_epoch=on_epoch
+        )
         cells = {kind: [list(pairs) for pairs in nodes] for kind, nodes in found.cells.items()}
         alpha = {kind: _in_order(found.alpha[kind], game.lists[kind], micro.columns) for kind in game.lists}
-        if file is not None:
-            file.unlink(missing_ok=True)
+        for kept in (file, peak.file):
+            if kept is not None:
+                kept.unlink(missing_ok=True)
         figures = {
             "seconds": found.search.seconds, "val_accuracy": found.search.curve[-1]["val_accuracy"],
-            "expected_latency": found.expected_latency,
+            "expected_latency": found.expected_latency, "epochs": float(len(found.search.curve)), "peak_memory_mb": peak.mb,
         }  # fmt: skip
         return Played(alpha, cells, {name: value for name, value in figures.items() if value is not None})
 

@@ -18,8 +18,10 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
 from archwright.families.hierarchical import VERSIONS, initial_template
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
+from archwright.shapes import merged
 from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
 from archwright.supernet.settings import JointSettings
@@ -78,10 +80,14 @@ class Hierarchical:
         }
 
 
-def macro_settings(version: str, settings: JointSettings) -> JointSettings:
-    """Settings of the macro search: gamma's learning rate 3e-3, two warm-up epochs in version 2, and no
-    penalty (Herron 2023, chapter 6)."""
-    return replace(settings, arch_lr=3e-3, warmup_epochs=2 if version == "types" else 1, penalty=0.0)
+def macro_settings(
+    version: str, settings: JointSettings, lr: float = 3e-3, lr_of: Literal["gamma", "weights"] = "gamma"
+) -> JointSettings:
+    """Settings of the macro search: another learning rate, two warm-up epochs in version 2, and no penalties on operations
+    (Herron 2023, chapter 6, which does not say whether the learning rate is gamma's or the weights')."""
+    warmup = 2 if version == "types" else 1
+    rates = {"arch_lr": lr} if lr_of == "gamma" else {"lr": lr, "lr_min": min(lr, settings.lr_min)}
+    return replace(settings, warmup_epochs=warmup, penalty=0.0, alpha_l1=0.0, **rates)  # type: ignore[arg-type]
 
 
 def search_template(
@@ -103,7 +109,9 @@ def search_template(
         SettingsError: an unknown version, cells that do not go with it, or what the joint search raises.
     """
     check_images(data)
-    duo = macro_duo(version, cells, data.input_shape[0], data.num_classes, channels, depth, seed)
+    duo = macro_duo(version, cells, merged(data.input_shape)[0], data.num_classes, channels, depth, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     return joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
 
 

@@ -18,7 +18,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from archwright.evaluate.checkpoint import (
     write_checkpoint,
 )
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
+from archwright.supernet.readout import Readout, renew
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.steps import (
     PRETRAINING,
@@ -81,8 +82,9 @@ class Duo:
         architecture: the parameters that are searched.
         weights: their relaxation, the student's ``mix``.
         discretise: their discretisation, the teacher's ``mix``.
-        heads: frozen distillation heads that both share, one per reduction; none without that part of the distillation.
+        heads: distillation heads, one per reduction; none without that part of the distillation.
         penalty: the expected latency.
+        plain: sum of the absolute parameters of operations without weights.
     """
 
     student: nn.Module
@@ -92,6 +94,7 @@ class Duo:
     discretise: Callable[[], Any]
     heads: nn.ModuleList
     penalty: Callable[[], Tensor] | None = None
+    plain: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,12 +146,19 @@ class _Search:
         self.judge = DeviceSplit(data.validation, data, device, channels_last=True)
         self.batch = min(settings.batch_size, len(self.train), len(self.val))
         self.steps = min(len(self.train), len(self.val)) // self.batch
-        self.augmentation = Augmentation(settings.crop, settings.flip)
-        for module in (duo.student, duo.teacher, duo.heads):
+        self.augmentation = Augmentation(
+            settings.crop, settings.flip, vertical_flip=settings.vertical_flip, bands=data.bands
+        )
+        self.readout = Readout(duo.heads, settings, seed)
+        for module in (duo.student, duo.teacher, self.readout):
             module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in duo.heads.parameters():
-            parameter.requires_grad_(False)
-        self.w_s, self.w_e = list(duo.student.parameters()), list(duo.teacher.parameters())
+        own = list(duo.student.parameters())
+        if settings.share_stem:
+            shared = set(duo.student.stem.parameters())  # type: ignore[union-attr]
+            own = [p for p in own if p not in shared]
+            duo.student.stem = duo.teacher.stem
+        self.w_s = [*own, *self.readout.learning("w_S")]
+        self.w_e = [*duo.teacher.parameters(), *self.readout.learning("w_E")]
         self.a = list(duo.architecture.values())
         self.groups: dict[Group, list[nn.Parameter]] = {"a": self.a, "w_S": self.w_s, "w_E": self.w_e}
         self.warm_up = warm_up(settings.warmup_split)
@@ -206,6 +216,8 @@ class _Search:
                 losses = self._alone(PRETRAINING, self.train, epoch, 1, None)
             else:
                 choice = self.duo.discretise()
+                if self.settings.eval_weights == "scratch":
+                    self._begin_again()
                 for again in range(self.settings.warmup_epochs):
                     half = self.train if self.warm_up.split == "train" else self.val
                     self._alone(self.warm_up, half, epoch, 10 + again, choice)
@@ -220,6 +232,13 @@ class _Search:
             point["val_accuracy"] = self._accuracy(choice)
             point["entropy"] = self._entropy()
         return point
+
+    def _begin_again(self) -> None:
+        """The evaluation network from new weights."""
+        renew(self.duo.teacher)
+        for (group, _), optimiser in self.optimisers.items():
+            if group == "w_E":
+                optimiser.state.clear()
 
     def _alone(self, step: Step, half: DeviceSplit, epoch: int, use: int, choice: Any) -> dict[str, Tensor]:
         """An epoch of one step."""
@@ -264,7 +283,7 @@ class _Search:
             with torch.set_grad_enabled("a" in reached or "w_S" in reached), frozen(still):
                 return self._outputs(self.duo.student, x, moment.weights)
 
-        sources = Sources(run, evaluate, relaxed, self.duo.penalty)
+        sources = Sources(run, evaluate, relaxed, self.duo.penalty, self.duo.plain)
         progress = self.done / (self.settings.pretrain_epochs + self.settings.epochs)
         moment = Moment(y, self.duo.architecture, self.settings, progress, sources)
         return {loss: loss(moment) for loss in step.losses}
@@ -273,13 +292,13 @@ class _Search:
         self, step: Step, batches: Batches, choice: Any, passes: dict[str, Outputs], trains: Step | None
     ) -> Outputs:
         """Of the evaluation network; its running statistics move where it is trained, and nowhere else."""
-        x = batches[step.split].x
-        if trains is not None and trains.split == step.split:
+        x, norm = batches[step.split].x, self.settings.teacher_norm
+        if trains is not None and trains.split == step.split and (norm != "running" or "w_E" in step.updates):
             if step.split not in passes:
                 passes[step.split] = self._outputs(self.duo.teacher, x, choice)
             found = passes[step.split]
             return found if "w_E" in step.updates else Outputs(*(part.detach() for part in found))
-        with torch.no_grad(), _statistics_kept(self.duo.teacher):
+        with torch.no_grad(), _TEACHING[norm](self.duo.teacher):
             return self._outputs(self.duo.teacher, x, choice)
 
     def _unrolled(self, step: Step, batches: Batches, evaluate: Callable[[], Outputs], sums: dict[str, Tensor]) -> None:
@@ -327,8 +346,8 @@ class _Search:
     def _outputs(self, network: nn.Module, x: Tensor, mix: Any) -> Outputs:
         last, reduced = network.features(x, mix)  # type: ignore[operator]
         logits: Tensor = network.head(last)  # type: ignore[operator]
-        every = [*(head(maps) for head, maps in zip(self.duo.heads, reduced)), logits]
-        return Outputs(logits, torch.cat(every) / len(every))
+        found: Outputs = self.readout(logits, reduced, network is self.duo.teacher)
+        return found
 
     def _fixed_weights(self) -> Any:
         with torch.no_grad():
@@ -359,7 +378,7 @@ class _Search:
     def _tensors(self) -> dict[str, Tensor]:
         groups = {
             "student": network_tensors(self.duo.student), "teacher": network_tensors(self.duo.teacher),
-            "heads": network_tensors(self.duo.heads), "a": {n: p.detach() for n, p in self.duo.architecture.items()},
+            "heads": network_tensors(self.readout), "a": {n: p.detach() for n, p in self.duo.architecture.items()},
             **{f"opt_{name}": optimizer_tensors(o) for name, o in self._named_optimisers().items()},
         }  # fmt: skip
         return {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
@@ -390,7 +409,7 @@ class _Search:
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = tensor
-        for name, module in (("student", self.duo.student), ("teacher", self.duo.teacher), ("heads", self.duo.heads)):
+        for name, module in (("student", self.duo.student), ("teacher", self.duo.teacher), ("heads", self.readout)):
             copy_into(network_tensors(module), groups.get(name, {}))
         copy_into({n: p.detach() for n, p in self.duo.architecture.items()}, groups["a"])
         for name, optimiser in self._named_optimisers().items():
@@ -444,3 +463,19 @@ def _statistics_kept(network: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Within, evaluation mode."""
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
+
+
+_TEACHING: Mapping[str, Callable[[nn.Module], AbstractContextManager[None]]] = {
+    "batch": _statistics_kept, "moving": lambda _: nullcontext(), "running": _evaluating,
+}  # fmt: skip
+"""What the batch norms of a network that teaches do, by name."""

@@ -17,6 +17,7 @@ from archwright.hardware.shares import load_weights
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES
 from archwright.supernet.micro import MicroSettings
+from archwright.supernet.nasbench201 import EdgeSettings
 from archwright.supernet.options import RunOptions
 from archwright.supernet.settings import SWITCHES, JointSettings
 from archwright.supernet.steps import darts
@@ -107,11 +108,6 @@ _METHODS: Mapping[str, Method] = {
         for name, around in TEMPLATES.items()
         if name != "base"
     },
-    "abl_keep_tower": Method(
-        "ICDARTS, template ablation aux, with the auxiliary tower of retraining",
-        micro={"template": TEMPLATES["abl_aux"]},
-        options={"keep_tower": True},
-    ),
     "opspace_dynamic": Method("a tournament of ICDARTS searches over 33 operations", "dynamic"),
     "combined": Method("the tournament with XDARTS cells and a measured latency penalty", "combined"),
     "hier_v1": Method("ICDARTS, then the skips between its cells", "skips"),
@@ -124,6 +120,7 @@ STUDIES: Mapping[str, Method] = {
         micro={"evaluation_cells": 14},
         settings={
             "pretrain_epochs": 10, "warmup_epochs": 3, "lr": 0.8, "weight_decay": 1e-5, "arch_weight_decay": 1e-5, "crop": 0,
+            "vertical_flip": True,
         },
         options={"lr_batch": 1024},
         network={"cells": 14},
@@ -210,6 +207,12 @@ RETRAINING: Mapping[str, Any] = {
 }  # fmt: skip
 """Settings of the thesis's retraining on CIFAR-10 (Herron 2023, section 3.4.2)."""
 
+BENCHMARK_TRAINING: Mapping[str, Any] = {
+    "epochs": 200, "batch_size": 256, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True,
+    "weight_decay": 5e-4, "warmup_epochs": 0.0, "gradient_clip": 0.0, "crop": 4, "flip": True,
+}  # fmt: skip
+"""Settings of NAS-Bench-201's own trainings (Dong and Yang 2020, table 1)."""
+
 TOURNAMENT = {"tiers": 3, "largest": 8, "bundle": "edge"}
 """Options of a tournament beside its games'."""
 
@@ -218,6 +221,12 @@ RUN_NAMES = tuple(f.name for f in fields(RunOptions))
 NETWORK = {"channels": 36, "cells": 20}
 """Size of retrained networks."""
 
+FINAL: Mapping[str, tuple[Mapping[str, int], Mapping[str, Any]]] = {
+    "darts": (NETWORK, RETRAINING),
+    "nasbench201": ({"channels": 16, "cells": 5, "stages": 3}, BENCHMARK_TRAINING),
+}
+"""Size and training of retrained networks, by the family that is searched."""
+
 
 @dataclass(frozen=True)
 class OneShot:
@@ -225,16 +234,21 @@ class OneShot:
 
     Attributes:
         method: one of :data:`METHODS`, or ``file.py:name``.
-        options: of the search: fields of ``MicroSettings``, ``JointSettings`` and ``RunOptions``, and those of
-            :data:`TOURNAMENT`.
-        network: ``channels`` and ``cells`` of the retrained network.
-        training: differences from :data:`RETRAINING`.
+        options: of the search: fields of ``MicroSettings`` (``EdgeSettings`` for nasbench201), ``JointSettings`` and
+            ``RunOptions``, and those of :data:`TOURNAMENT`.
+        network: ``channels`` and ``cells`` of the retrained network, and for nasbench201 ``stages``.
+        training: differences from :data:`RETRAINING` or :data:`BENCHMARK_TRAINING`.
         retrain: whether to retrain.
         seed: of everything random.
         device: where.
         workers: processes for the games of a tournament.
         onnx: whether to export to ONNX too.
         command: words that called for it, for the model card.
+        family: whose cells are searched, ``darts`` or ``nasbench201``.
+        sample: random cells of nasbench201 that are judged with the weights of the search; 0 for none.
+
+    Raises:
+        SettingsError: a family that has no such search, or ``sample`` for another one than nasbench201.
     """
 
     method: str
@@ -247,6 +261,19 @@ class OneShot:
     workers: int = 0
     onnx: bool = False
     command: Sequence[str] = ()
+    family: str = "darts"
+    sample: int = 0
+
+    def __post_init__(self) -> None:
+        if self.family not in FINAL:
+            raise SettingsError(unknown("family of search inside one network", self.family, FINAL))
+        if self.sample and self.family != "nasbench201":
+            raise SettingsError("a sample is judged for nasbench201 alone; leave it out")
+
+    @property
+    def searching(self) -> dict[str, Any]:
+        """The options that make a search another one."""
+        return {name: value for name, value in self.options.items() if name != "memory"}
 
     def settings(self) -> tuple[Method, MicroSettings, JointSettings]:
         """The declaration with the options filled in.
@@ -254,27 +281,16 @@ class OneShot:
         Raises:
             SettingsError: an unknown method or option, or a value out of range.
         """
-        if not isinstance(self.workers, int) or self.workers < 0:
-            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
-        method = find_method(self.method)
+        method = self._method()
         micro_names = [f.name for f in fields(MicroSettings) if f.name not in ("lists", "template", "types")]
         joint_names = [f.name for f in fields(JointSettings) if f.name != "steps"]
         rules = list(TOURNAMENT) if method.search in ("dynamic", "combined") else []
-        known = [*micro_names, *joint_names, *rules, *RUN_NAMES]
-        for name in self.options:
-            if name not in known:
-                raise SettingsError(unknown("option", name, known))
-        idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
-        if idle:
-            raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")
+        self._check_options(method, [*micro_names, *joint_names, *rules, *RUN_NAMES])
         read: Mapping[str, Callable[[Any], Any]] = {"operations": _operations, "latency": _latency_table}
         micro = {k: read[k](v) if k in read else v for k, v in self.options.items() if k in micro_names}
         for name in ("nodes", "channels", "search_cells", "evaluation_cells"):
             whole(name, micro.get(name, 3))
-        joint = {**SEARCH, **method.settings, **{k: v for k, v in self.options.items() if k in joint_names}}
-        if "e_split" in self.options:
-            joint["warmup_split"] = self.options.get("warmup_split", joint["e_split"])
-        return method, MicroSettings(**{**method.micro, **micro}), self._around(JointSettings(**joint))
+        return method, MicroSettings(**{**method.micro, **micro}), self._joint(method, joint_names)
 
     @property
     def run(self) -> RunOptions:
@@ -283,9 +299,7 @@ class OneShot:
         Raises:
             SettingsError: a value out of range.
         """
-        return RunOptions(
-            **{**find_method(self.method).options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}}
-        )
+        return RunOptions(**{**self._method().options, **{k: self.options[k] for k in RUN_NAMES if k in self.options}})
 
     def _around(self, settings: JointSettings) -> JointSettings:
         """Settings of the search as the options of the run have them."""
@@ -294,20 +308,76 @@ class OneShot:
         scale = settings.batch_size / self.run.lr_batch if self.run.lr_batch else 1.0
         return replace(settings, lr=settings.lr * scale)
 
+    def edges(self) -> tuple[Method, EdgeSettings, JointSettings]:
+        """The same for a search over NAS-Bench-201's cells.
+
+        Raises:
+            SettingsError: as :meth:`settings`, or a method that makes no sense there.
+        """
+        method = self._method()
+        refuse_for_edges(self.method, method)
+        edge_names = [f.name for f in fields(EdgeSettings)]
+        joint_names = [f.name for f in fields(JointSettings) if f.name not in ("steps", "penalty")]
+        self._check_options(method, [*edge_names, *joint_names, *(n for n in RUN_NAMES if n != "keep_tower")])
+        edge = {k: v for k, v in self.options.items() if k in edge_names}
+        for name in ("channels", "search_cells", "evaluation_cells", "stages"):
+            whole(name, edge.get(name, 1))
+        return method, EdgeSettings(**{**method.micro, **edge}), self._joint(method, joint_names)
+
+    def _method(self) -> Method:
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise SettingsError(f"workers must be a whole number of at least 0, not {self.workers!r}")
+        return find_method(self.method)
+
+    def _check_options(self, method: Method, known: list[str]) -> None:
+        for name in self.options:
+            if name not in known:
+                raise SettingsError(unknown("option", name, known))
+        idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
+        if idle:
+            raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")
+
+    def _joint(self, method: Method, names: list[str]) -> JointSettings:
+        """Settings of the search, as the options of the run have them."""
+        joint = {**SEARCH, **method.settings, **{k: v for k, v in self.options.items() if k in names}}
+        if "e_split" in self.options:
+            joint["warmup_split"] = self.options.get("warmup_split", joint["e_split"])
+        return self._around(JointSettings(**joint))
+
     def final(self) -> tuple[dict[str, int], Training]:
         """Size and training of the retrained network.
 
         Raises:
             SettingsError: an unknown name, or a value out of range.
         """
+        size, retraining = FINAL[self.family]
         for name, value in self.network.items():
-            if name not in NETWORK:
-                raise SettingsError(unknown("setting of the network", name, NETWORK))
+            if name not in size:
+                raise SettingsError(unknown("setting of the network", name, size))
             whole(name, value)
-        method = find_method(self.method)
+        method = self._method()
         safe = {"centre_safe": True} if self.run.centre_safe else {}
-        training = Training.from_json({**RETRAINING, **method.training, **safe, **self.training})
-        return {**NETWORK, **method.network, **self.network}, training
+        training = Training.from_json({**retraining, **method.training, **safe, **self.training})
+        return {**size, **method.network, **self.network}, training
+
+
+def refuse_for_edges(name: str, method: Method) -> None:
+    """Refuse a method that makes no sense for cells whose every edge has one of five operations.
+
+    Raises:
+        SettingsError: it is one, with what it would need.
+    """
+    needs = {
+        "cell": "a choice of predecessors", "operations": "other operations", "nodes": "other numbers of nodes",
+        "template": "the template of DARTS cells", "relaxation": "another relaxation", "evaluation_cells": "networks of DARTS cells",
+        "dynamic": "lists of operations per edge", "combined": "lists of operations per edge",
+        "skips": "cells that read two others", "types": "several cell types",
+    }  # fmt: skip
+    for part in (*method.micro, method.search):
+        if part in needs:
+            raise SettingsError(f"{name} needs {needs[part]}, which nasbench201 does not have; search darts with it")
+    if method.network or method.training:
+        raise SettingsError(f"{name} is made for the retraining of DARTS cells; search darts with it")
 
 
 def whole(name: str, value: object) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import derived_seed, seeded
+from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import (
     NONE,
     Cell,
@@ -27,8 +28,9 @@ from archwright.layers.cells import (
     Nodes,
     sum_of,
 )
-from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, operation
+from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, check_operation, operation, with_affine
 from archwright.layers.templates import TEMPLATES, Template, cell_network
+from archwright.shapes import merged
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
 from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
@@ -59,6 +61,9 @@ class MicroSettings:
             ``m mod types``, and reduce in the usual places by stride.
         channels: of the first cells' nodes, in both networks.
         search_cells, evaluation_cells: of the search and of the evaluation network.
+        edge_score: what DARTS's cells rank edges by, the ``softmax`` of alpha or ``alpha`` itself; what goes with the
+            relaxation without.
+        evaluation_affine: whether the evaluation network's batch norms scale and shift.
         zeros: what stands for "no operation" in each phase, ``V0`` to ``V4`` (table 3.1).
         template: what surrounds the cells.
         latency: table of the operations for the penalty.
@@ -76,6 +81,8 @@ class MicroSettings:
     channels: int = 16
     search_cells: int = 8
     evaluation_cells: int = 20
+    edge_score: str = ""
+    evaluation_affine: bool = False
     zeros: str = "V1"
     template: Template = TEMPLATES["base"]
     latency: Mapping[str, float] | None = None
@@ -84,6 +91,9 @@ class MicroSettings:
         if self.cell not in RELAXED_BY:
             raise SettingsError(unknown("cell rule", self.cell, RELAXED_BY))
         relaxation(self.relaxed_by)
+        discretisation(self.cell, self.relaxed_by, self.edge_score)
+        if not isinstance(self.evaluation_affine, bool):
+            raise SettingsError(f"evaluation_affine must be true or false, not {self.evaluation_affine!r}")
         if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
             raise SettingsError("a cell search needs at least one node and channel, and three cells in each network")
         if self.types < 0 or (self.types and self.template.reduction != "cell"):
@@ -216,7 +226,9 @@ def search_cells(
     check_images(data)
     if micro.relaxed_by == "gumbel" and any(step.unrolled for step in settings.joint_steps):
         raise SettingsError("second order compares losses under the same weights, and gumbel draws new ones each time")
-    duo, alpha, mask, penalty = micro_duo(micro, data.input_shape[0], data.num_classes, seed)
+    duo, alpha, mask, penalty = micro_duo(micro, merged(data.input_shape)[0], data.num_classes, seed)
+    for network in (duo.student, duo.teacher):
+        merge_in_stem(network, data.input_shape)
     if settings.penalty:
         penalty()
     found = joint_search(duo, data, settings, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
@@ -229,25 +241,28 @@ def check_images(data: Data) -> None:
     """Refuse data that cells cannot take.
 
     Raises:
-        SettingsError: a table, several images per example, or images too small to be halved twice.
+        SettingsError: a table, or images too small to be halved twice.
     """
     if data.kind != "image":
         raise SettingsError(f"cells are searched on images, and {data.name} is a table; the family mlp takes tables")
-    if len(data.input_shape) != 3:
+    _, height, width = merged(data.input_shape)
+    if min(height, width) < 4:
         raise SettingsError(
-            f"cells are searched on one image per example, and {data.name} has several; archwright search takes them"
-        )
-    if min(data.input_shape[1:]) < 4:
-        raise SettingsError(
-            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {data.input_shape[1]} x "
-            f"{data.input_shape[2]}"
+            f"the networks halve the image twice and need at least 4 x 4 pixels; the data has {height} x {width}"
         )
 
 
 def micro_duo(
     micro: MicroSettings, c_in: int, num_classes: int, seed: int
 ) -> tuple[Duo, dict[str, nn.Parameter], dict[str, Tensor], Callable[[], Tensor]]:
-    """The networks of a cell search, alpha, which of its entries exist, and the expected latency."""
+    """The networks of a cell search, alpha, which of its entries exist, and the expected latency.
+
+    Raises:
+        FamilyError: an operation that changes the shape of what it reads.
+    """
+    with seeded(0):
+        for name in micro.columns:
+            check_operation("zero" if name == NONE else name, micro.channels)
     columns, lists = micro.columns, micro.edge_lists
     generator = torch.Generator().manual_seed(derived_seed(seed, 20))
     alpha = {k: nn.Parameter(initial(micro.nodes, len(columns), generator)) for k in micro.kinds}
@@ -261,7 +276,11 @@ def micro_duo(
             )
         ]
         heads = shared_heads(networks[0].reduced_channels if micro.template.heads else [], num_classes)
-    relaxed, discrete = relaxation(micro.relaxed_by), discretisation(micro.cell, micro.relaxed_by)
+    if micro.evaluation_affine:
+        with_affine(networks[1])
+    relaxed = relaxation(micro.relaxed_by)
+    discrete = discretisation(micro.cell, micro.relaxed_by, micro.edge_score)
+    bare = [i for i, name in enumerate(columns) if name == "skip_connect" or "_pool_" in name]
 
     def masked(kind: str) -> Tensor:
         own = alpha[kind]
@@ -278,13 +297,16 @@ def micro_duo(
     def discretise() -> dict[str, Any]:
         return {kind: discrete(masked(kind), micro.nodes, columns, micro.zero.selectable) for kind in micro.kinds}
 
-    return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty), alpha, mask, penalty
+    def plain() -> Tensor:
+        return torch.stack([(alpha[k] * mask[k].to(alpha[k].device))[:, bare].abs().sum() for k in micro.kinds]).sum()
+
+    return Duo(networks[0], networks[1], alpha, weights, discretise, heads, penalty, plain), alpha, mask, penalty
 
 
 def random_cells(micro: MicroSettings, seed: int) -> dict[str, Nodes]:
     """Cells without a search: normal parameters, discretised as the search would (the baseline of Herron 2023, 3.2.2)."""
     generator = torch.Generator().manual_seed(derived_seed(seed, 22))
-    discrete, columns = discretisation(micro.cell), micro.columns
+    discrete, columns = discretisation(micro.cell, micro.relaxed_by, micro.edge_score), micro.columns
     alpha = {k: torch.randn(number_of_edges(micro.nodes), len(columns), generator=generator) for k in micro.kinds}
     return {k: discrete(own, micro.nodes, columns, micro.zero.selectable) for k, own in alpha.items()}
 

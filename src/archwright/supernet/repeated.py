@@ -11,12 +11,13 @@ from typing import Any
 from archwright.data import Data
 from archwright.report.runs import Runs, summarise
 from archwright.supernet.methods import OneShot, whole
-from archwright.supernet.running import run_oneshot
+from archwright.supernet.running import Judge, run_oneshot
 
 
 def run_repeatedly(
-    asked: OneShot, data: Data, runs: int, folder: Path | None = None, say: Callable[[str], object] | None = None
-) -> dict[str, Any]:
+    asked: OneShot, data: Data, runs: int, folder: Path | None = None, say: Callable[[str], object] | None = None,
+    judge: Judge | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """So many searches, each retrained once, which differ in nothing but the seed; JSON-able.
 
     Args:
@@ -26,6 +27,7 @@ def run_repeatedly(
         folder: keeps each run in a folder ``run-SEED`` and what they have in common in ``runs.json``; the same call goes on
             from it, and one with more runs adds to it.
         say: called with a line on each step.
+        judge: see :func:`~archwright.supernet.running.run_oneshot`.
 
     Returns:
         ``method``, ``runs``, the result of each, and ``summary``: of every number ``n``, mean, standard deviation (n - 1), least
@@ -40,7 +42,7 @@ def run_repeatedly(
         if say is not None:
             say(f"run {seed - asked.seed + 1} of {runs}, seed {seed}")
         own = None if folder is None else folder / f"run-{seed}"
-        results.append(run_oneshot(replace(asked, seed=seed), data, own, say))
+        results.append(run_oneshot(replace(asked, seed=seed), data, own, say, judge))
     summary = summarise([Runs(asked.method, tuple(results))])[0]["metrics"]
     found: dict[str, Any] = {"method": asked.method, "runs": results, "summary": summary}
     if folder is None:

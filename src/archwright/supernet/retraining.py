@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from archwright.genotypes.networks import darts_family
 from archwright.layers.cells import Nodes
 from archwright.layers.templates import TEMPLATES
 from archwright.space import Architecture
-from archwright.supernet.methods import OneShot
 from archwright.supernet.micro import MicroSettings
 from archwright.supernet.options import RunOptions
 
 MODELS: Mapping[str, str] = {"retrain": "model", "initial": "model-initial"}
 """Where the exported networks of a study are: the one that was found, and that of the cell search before a template's."""
+DEFAULTS = RunOptions()
 SETTINGS, RESULT = "oneshot.json", "result.json"
 PROTOCOL = (
     "The search and the training from scratch after it never saw the test split, which was used once, after the last epoch. "
@@ -55,21 +55,15 @@ def read_design(result: Mapping[str, Any]) -> Design:
     return Design(get_family(result["family"], **result["family_options"]), Architecture(result["architecture"]))
 
 
-def cells_design(
-    cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping[str, int], *, keep_tower: bool = False
-) -> Design:
+def cells_design(cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping[str, int]) -> Design:
     """Cells in the template that they were searched in, with the auxiliary tower of retraining.
 
     Args:
         cells: per type.
         micro: what was searched.
         size: ``channels`` and ``cells`` of the network.
-        keep_tower: also where the template has no heads.
     """
-    wanted = micro.template
-    if keep_tower and not wanted.tower:
-        wanted = replace(wanted, tower=True, heads=True)  # heads are of the search alone
-    template = next(name for name, around in TEMPLATES.items() if around == wanted)
+    template = next(name for name, around in TEMPLATES.items() if around == micro.template)
     none = {"none": micro.zero.retraining} if micro.zero.retraining else {}
     found = parse_cells({kind: [list(node) for node in nodes] for kind, nodes in cells.items()})
     return Design(*darts_family(found, template, tower=True, **none, **size))
@@ -86,24 +80,31 @@ def template_design(version: str, cells: Mapping[str, Nodes], choice: Sequence[i
 
 
 def retrain(
-    design: Design, data: Data, training: Training, *, run: RunOptions, given: Iterable[str] = (), seed: int,
-    device: str = "cpu", checkpoint: Path | None = None,
-) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:  # fmt: skip
+    design: Design,
+    data: Data,
+    training: Training,
+    *,
+    seed: int,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    run: RunOptions = DEFAULTS,
+    given: Collection[str] = (),
+) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """Train from scratch; the test split is read once, after the last epoch.
 
     Args:
         design: the network.
         data: images.
         training: how.
-        run: the examples, and whether the size of the network decides on parts of the training.
-        given: names of the training's settings that were given by hand.
         seed: of the weights and of the training.
         device: where.
         checkpoint: kept, and gone on from.
+        run: says on which examples, and whether some settings follow the network's size.
+        given: names of settings that do not.
 
     Returns:
-        The network, the figures of the result, and the validation metrics; these are of examples that were trained on where
-        the retraining took all, and are left out then.
+        The network, the figures of the result, and the validation metrics, without those of examples that it was trained
+        with.
 
     Raises:
         SettingsError: the training failed.
@@ -113,19 +114,28 @@ def retrain(
     with seeded(derived_seed(seed, 60)):
         network = family.build(design.architecture, data.input_shape, data.num_classes).to(where)
     params = sum(p.numel() for p in family.deploy(network).parameters())
-    training = run.sized(training, params, set(given))
+    training = run.sized(training, params, given)
     latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=where)
     examples = run.examples(data, training)
-    trained = train(network, examples, training, seed=derived_seed(seed, 61), device=where, checkpoint=checkpoint)
+    trained = train(
+        network,
+        examples,
+        training,
+        seed=derived_seed(seed, 61),
+        device=where,
+        checkpoint=checkpoint,
+    )
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
     metrics = evaluate_split(network, data, data.test, device=where).metrics
+    binary = {f"test_{name}": metrics[name] for name in ("auc", "f_beta") if data.num_classes == 2}
     figures = {
-        "test_accuracy": metrics["accuracy"], "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
+        "test_accuracy": metrics["accuracy"], "examples": len(examples.train), "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
         "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
+        **binary,
     }  # fmt: skip
-    validation = trained.metrics if examples is data else {}
-    return network, figures, {**validation, "params": params}
+    held_out = trained.metrics if run.retrain_on == "train" else {}
+    return network, figures, {**held_out, "params": params}
 
 
 def export(
@@ -148,6 +158,7 @@ def export(
         metrics={"validation": dict(validation), "test": dict(figures["test"]), "baselines": []},
         settings={
             "searcher": {"name": f"{method}, inside one network"}, "seed": seed, "command": list(command), "protocol": PROTOCOL,
+            "examples": figures["examples"],
         },
         onnx=onnx,
     )  # fmt: skip
@@ -184,6 +195,7 @@ def export_found(
         asked, result = (json.loads((study / name).read_text()) for name in (SETTINGS, RESULT))
         design = read_design(result)
         described, training = asked["dataset"], Training.from_json(asked["training"])
+        options = {"run": RunOptions(**asked["run"]), "given": asked["given"]}
     except (OSError, ValueError, KeyError) as error:
         raise StudyError(f"the files of the search in {study} cannot be read: {error}") from error
     loaded = load_data(data if data is not None else described["source"], **described["loading"])
@@ -192,8 +204,8 @@ def export_found(
     name = "retrain" if epochs is None else f"retrain-{epochs}"
     training = training if epochs is None else replace(training, epochs=epochs)
     network, figures, validation = retrain(
-        design, loaded, training, run=OneShot(asked["method"], asked["options"]).run, given=asked["given"],
-        seed=asked["seed"], device=asked["device"], checkpoint=study / f"{name}.safetensors",
+        design, loaded, training, seed=asked["seed"], device=asked["device"], checkpoint=study / f"{name}.safetensors",
+        **options,
     )  # fmt: skip
     files = export(
         design, network, loaded, out or study / MODELS["retrain"], figures=figures, validation=validation,

@@ -7,10 +7,15 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from archwright.errors import SettingsError
-from archwright.supernet.steps import Step, icdarts
+from archwright.supernet.steps import Step, also, icdarts, shrinkage
 
 SWITCHES = ("e_split", "e_distill", "s_distill")
 """Settings that describe the steps of ICDARTS and its relatives."""
+CHOICES = {
+    "warmup_split": ("train", "val"), "e_split": ("train", "val"), "distill_loss": ("kl", "smooth_l1"),
+    "kl_reduction": ("batchmean", "mean"), "distill_on": ("concat", "sum"), "ce_on": ("main", "merged"),
+    "eval_weights": ("pool", "scratch"), "teacher_norm": ("batch", "moving", "running"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,20 @@ class JointSettings:
         e_distill, s_distill: whether the distillation reaches the evaluation and the search network.
         temperature: of the distillation.
         penalty: delta, weight of the expected latency.
-        crop, flip: augmentation of both halves.
+        crop, flip, vertical_flip: augmentation of both halves.
+        distill_loss: softened ``kl`` (equation 3.7), or ``smooth_l1`` of the logits as in public code of CDARTS.
+        kl_reduction: mean over rows (``batchmean``), or over rows and classes (``mean``).
+        distill_on: all heads' logits side by side along the batch (``concat``), or their weighted ``sum``.
+        ce_on: cross-entropies of the ``main`` logits, or of all heads' ``merged`` ones; heads are then separate and learn.
+        learn_mix: whether the shares of the heads are learned, with the search network.
+        fix_head, share_heads: whether the distillation heads keep their first weights, and belong to both networks.
+        share_stem: the networks have one stem, which learns with the evaluation network alone.
+        eval_weights: the evaluation network's weights are kept for every operation (``pool``), or drawn anew with every
+            choice (``scratch``).
+        teacher_norm: batch norms of the evaluation network where it teaches: statistics of the ``batch``, the same
+            ``moving`` the running ones, or the ``running`` ones.
+        alpha_l1: penalty on the absolute parameters of pooling and identity, falling linearly to 0; 5 in public code of CDARTS.
+        alpha_l1_share: share of the joint epochs after which it is 0.
         stable_epochs: end the search when the discretised architecture has stayed the same for so many epochs; 0 for never.
         steps: of the joint phase; without, those that ``e_split``, ``e_distill`` and ``s_distill`` describe.
 
@@ -60,6 +78,19 @@ class JointSettings:
     penalty: float = 0.0
     crop: int = 0
     flip: bool = False
+    vertical_flip: bool = False
+    distill_loss: Literal["kl", "smooth_l1"] = "kl"
+    kl_reduction: Literal["batchmean", "mean"] = "batchmean"
+    distill_on: Literal["concat", "sum"] = "concat"
+    ce_on: Literal["main", "merged"] = "main"
+    learn_mix: bool = False
+    fix_head: bool = True
+    share_heads: bool = True
+    share_stem: bool = False
+    eval_weights: Literal["pool", "scratch"] = "pool"
+    teacher_norm: Literal["batch", "moving", "running"] = "batch"
+    alpha_l1: float = 0.0
+    alpha_l1_share: float = 0.2
     stable_epochs: int = 0
     steps: tuple[Step, ...] = ()
 
@@ -80,23 +111,28 @@ class JointSettings:
             "distill",
             "temperature",
             "penalty",
+            "alpha_l1",
         ):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
                 raise SettingsError(f"{name} must be a number of at least 0, not {value!r}")
         if self.temperature == 0:
             raise SettingsError("the temperature of the distillation must be above 0")
-        for name in ("e_distill", "s_distill", "flip"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}")
-        for name in ("warmup_split", "e_split"):
-            if getattr(self, name) not in ("train", "val"):
-                raise SettingsError(f"{name} must be train or val, not {getattr(self, name)!r}")
+        for field in fields(self):
+            if isinstance(field.default, bool) and not isinstance(getattr(self, field.name), bool):
+                raise SettingsError(f"{field.name} must be true or false, not {getattr(self, field.name)!r}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise SettingsError(f"{name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
+        share = self.alpha_l1_share
+        if not (isinstance(share, (int, float)) and 0 < share <= 1):
+            raise SettingsError(f"alpha_l1_share must be above 0 and at most 1, not {share!r}")
 
     @property
     def joint_steps(self) -> tuple[Step, ...]:
         """Of the joint phase."""
-        return self.steps or icdarts(self.e_split, self.e_distill, self.s_distill)
+        steps = self.steps or icdarts(self.e_split, self.e_distill, self.s_distill)
+        return also(steps, "a", shrinkage) if self.alpha_l1 else steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that tells two settings apart."""

@@ -10,7 +10,7 @@ another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -44,6 +44,7 @@ class Sources:
     evaluation: Callable[[], Outputs]
     weights: Callable[[], Any]
     penalty: Callable[[], Tensor] | None
+    plain: Callable[[], Tensor] | None = None
 
 
 class Moment:
@@ -87,6 +88,16 @@ class Moment:
             raise SettingsError("this search knows no latency of its operations")
         return self._sources.penalty()
 
+    def plain(self) -> Tensor:
+        """Sum of the absolute architecture parameters of pooling and identity.
+
+        Raises:
+            SettingsError: the search is not over operations.
+        """
+        if self._sources.plain is None:
+            raise SettingsError("this search is not over operations, and alpha_l1 is for them")
+        return self._sources.plain()
+
 
 Loss = Callable[[Moment], Tensor]
 
@@ -105,8 +116,10 @@ def distillation(moment: Moment) -> Tensor:
     """lambda times the softened divergence of the search from the evaluation network (Herron 2023, equation 3.7)."""
     if not moment.settings.distill:
         return moment.targets.new_zeros((), dtype=torch.float32)
-    scale, temperature = moment.settings.distill, moment.settings.temperature
-    return scale * divergence(moment.search.every, moment.evaluation.every, temperature)
+    settings, student, teacher = moment.settings, moment.search.every, moment.evaluation.every
+    if settings.distill_loss == "smooth_l1":
+        return settings.distill * functional.smooth_l1_loss(student, teacher)
+    return settings.distill * divergence(student, teacher, settings.temperature, settings.kl_reduction)
 
 
 def latency(moment: Moment) -> Tensor:
@@ -114,6 +127,14 @@ def latency(moment: Moment) -> Tensor:
     if not moment.settings.penalty:
         return moment.targets.new_zeros((), dtype=torch.float32)
     return moment.settings.penalty * moment.latency()
+
+
+def shrinkage(moment: Moment) -> Tensor:
+    """L1 norm of alpha of operations without weights, its weight falling linearly to 0 (public code of Yu et al. 2022)."""
+    settings = moment.settings
+    done = moment.progress * (settings.pretrain_epochs + settings.epochs) - settings.pretrain_epochs
+    left = max(0.0, 1 - done / (settings.alpha_l1_share * settings.epochs))
+    return settings.alpha_l1 * left * moment.plain()
 
 
 Optimiser = Callable[[list[nn.Parameter], "JointSettings"], torch.optim.Optimizer]
@@ -190,6 +211,11 @@ def icdarts(e_split: Literal["train", "val"], e_distill: bool, s_distill: bool) 
         return Step("val", (*a, evaluation), ("a", "w_E")), w_s
     w_e = Step(e_split, (evaluation, distillation) if e_distill else (evaluation,), ("w_E",))
     return Step("val", a, ("a",)), w_s, w_e
+
+
+def also(steps: Sequence[Step], group: Group, loss: Loss) -> tuple[Step, ...]:
+    """The same steps, those that update the group with one loss more."""
+    return tuple(replace(s, losses=(*s.losses, loss)) if group in s.updates else s for s in steps)
 
 
 def darts(unrolled: bool) -> tuple[Step, ...]:

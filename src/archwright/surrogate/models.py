@@ -81,9 +81,9 @@ class GaussianProcess(Regressor):
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
+        from sklearn.gaussian_process.kernels import WhiteKernel
 
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * self._kernel() + WhiteKernel(0.1, (1e-4, 1.0))
+        kernel = self._scaled() + WhiteKernel(0.1, (1e-4, 1.0))
         self._process = GaussianProcessRegressor(kernel, random_state=self.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -93,9 +93,29 @@ class GaussianProcess(Regressor):
         mean, std = self._process.predict(rows, return_std=True)
         return np.asarray(mean), np.asarray(std)
 
+    def _scaled(self) -> Any:
+        """The kernel with its scale."""
+        from sklearn.gaussian_process.kernels import ConstantKernel
+
+        return ConstantKernel(1.0, (1e-2, 1e2)) * self._kernel()
+
     @abstractmethod
     def _kernel(self) -> Any:
         """Of scikit-learn, with values of about 1."""
+
+
+class MaternProcess(GaussianProcess):
+    """With a Matern kernel of smoothness 5/2 on the one-hot distance, and scale 1: for integers and reals beside choices."""
+
+    summary: ClassVar[str] = "Gaussian process with a Matern kernel, one-hot"
+
+    def _scaled(self) -> Any:
+        return self._kernel()
+
+    def _kernel(self) -> Any:
+        from sklearn.gaussian_process.kernels import Matern
+
+        return Matern(2.0, (0.1, 100.0), nu=2.5)
 
 
 class HammingProcess(GaussianProcess):
@@ -165,14 +185,25 @@ class WeisfeilerLehmanProcess(GaussianProcess):
 
 
 class Forest(Regressor):
-    """A random forest; the spread of its trees is the uncertainty (Hutter et al. 2011)."""
+    """A random forest; the spread of its trees is the uncertainty (Hutter et al. 2011).
+
+    Args:
+        space, seed: see :class:`~archwright.surrogate.base.Regressor`.
+        trees: how many.
+        leaf: examples that a leaf has at least.
+    """
 
     summary: ClassVar[str] = "random forest, one-hot"
+
+    def __init__(self, space: Space, *, seed: int = 0, trees: int = 100, leaf: int = 1) -> None:
+        super().__init__(space, seed=seed)
+        self.trees, self.leaf = trees, leaf
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
         from sklearn.ensemble import RandomForestRegressor
 
-        self._forest = RandomForestRegressor(100, max_features=0.5, random_state=self.seed).fit(rows, targets)
+        forest = RandomForestRegressor(self.trees, min_samples_leaf=self.leaf, max_features=0.5, random_state=self.seed)
+        self._forest = forest.fit(rows, targets)
 
     def _predict(self, rows: Matrix) -> Prediction:
         return _spread(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
@@ -216,6 +247,7 @@ MODELS: Mapping[str, type[Regressor]] = {
     "gp-hamming": HammingProcess,
     "gp-path": PathProcess,
     "gp-wl": WeisfeilerLehmanProcess,
+    "gp-matern": MaternProcess,
     "forest": Forest,
     "boosting": Boosting,
     "ridge": Ridge,

@@ -1,0 +1,178 @@
+"""Memory of a search inside one network: what its steps will need, what is there, what was used."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from archwright.data import Data
+from archwright.errors import SettingsError
+from archwright.evaluate.devices import resolve_device, seeded
+from archwright.evaluate.memory import Lifetimes, values_kept
+from archwright.evaluate.twins import bytes_of, kept, state
+from archwright.supernet.joint import Duo
+from archwright.supernet.settings import JointSettings
+
+MB = 2**20
+FEW = 2
+"""Examples of the step whose memory is scaled to a batch."""
+Memory = Literal["check", "ignore"]
+"""What happens to a search that needs more memory than there is: it is refused, or goes on."""
+MARGIN = 1.3
+"""Of memory that a process takes to the bytes of its tensors, for kernels and fragments: about the middle of what was measured."""
+CGROUP = Path("/sys/fs/cgroup")
+LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""Files of a container's limit and use of memory, of both versions of Linux's control groups."""
+
+
+def search_memory(duo: Duo, settings: JointSettings, data: Data) -> int:
+    """Bytes that a search needs at most, by estimate: networks, optimisers, examples, and a step.
+
+    The step is the search network's, forwards and backwards to weights and architecture, while what the evaluation network needs
+    to be trained is kept; it is run on two examples and scaled to a batch.
+
+    Args:
+        duo: the networks; left as they were.
+        settings: of the search.
+        data: images.
+    """
+    batch = min(settings.batch_size, len(data.train) // 2)
+    networks = (duo.student, duo.teacher, duo.heads)
+    student, both = (
+        bytes_of(duo.student.parameters()),
+        bytes_of([*duo.student.parameters(), *duo.teacher.parameters()]),
+    )
+    held = sum(bytes_of(state(network).values()) for network in networks) + both + student
+    held += sum(split.inputs.nbytes for split in (data.train, data.validation))
+    if any(step.unrolled for step in settings.joint_steps):
+        held += 3 * student
+    trains = any("w_E" in step.updates for step in settings.joint_steps)
+    with ExitStack() as as_they_were:
+        as_they_were.enter_context(seeded(0))
+        for network in networks:
+            as_they_were.enter_context(kept(network))
+            as_they_were.enter_context(values_kept(network))
+        with Lifetimes() as lifetimes:
+            _step(duo, torch.rand(FEW, *data.input_shape), trains)
+    return int(MARGIN * (held + max(0, int(lifetimes.peak) - student) * batch / FEW))
+
+
+def _step(duo: Duo, x: Tensor, trains_evaluation: bool) -> None:
+    with torch.set_grad_enabled(trains_evaluation):
+        taught = _outputs(duo.teacher.train(), duo.heads, x, duo.discretise())
+    loss = _outputs(duo.student.train(), duo.heads, x, duo.weights()).square().sum() + taught.detach().sum()
+    torch.autograd.grad(loss, [*duo.architecture.values(), *duo.student.parameters()], allow_unused=True)
+
+
+def _outputs(network: nn.Module, heads: Any, x: Tensor, mix: Any) -> Tensor:
+    """Logits of all heads."""
+    last, reduced = network.features(x, mix)  # type: ignore[operator]
+    return torch.cat([*(head(maps) for head, maps in zip(heads, reduced)), network.head(last)])  # type: ignore[operator]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has left; of a CPU, those of the machine and, within a container, those of its limit."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return min(int(psutil.virtual_memory().available), *_left_by_groups())
+
+
+def _left_by_groups() -> list[int]:
+    found = [sys.maxsize]
+    for limit, use in LIMITS:
+        try:
+            found.append(int((CGROUP / limit).read_text()) - int((CGROUP / use).read_text()))
+        except (OSError, ValueError):  # no such file, or no limit
+            continue
+    return found
+
+
+def mind_memory(
+    duo: Duo, settings: JointSettings, data: Data, *, device: str | torch.device, say: Callable[[str], object],
+    what: str = "the search", processes: int = 1, memory: Memory = "check",
+) -> None:  # fmt: skip
+    """Say what a search will need and what is there.
+
+    Args:
+        duo: the networks.
+        settings: of the search.
+        data: images.
+        device: where.
+        say: called with a line.
+        what: is searched, for the line.
+        processes: so many such searches at once.
+        memory: ``ignore`` to go on where it is not enough.
+
+    Raises:
+        SettingsError: it is not enough.
+    """
+    where = resolve_device(device)
+    needed, free = processes * search_memory(duo, settings, data), free_memory(where)
+    at_once = f" in {processes} processes" if processes > 1 else ""
+    line = f"{what} needs about {needed / MB:,.0f} MB{at_once}; {where} has {free / MB:,.0f} MB free"
+    if needed <= free or memory == "ignore":
+        say(line)
+        return
+    lower = "workers, " if processes > 1 else ""
+    raise SettingsError(
+        f"{line}: lower {lower}batch_size ({settings.batch_size}), channels, search_cells, nodes or the operations, or go on "
+        "regardless with --option memory=ignore"
+    )
+
+
+class Peak:
+    """The most memory that a search used, over all its sittings.
+
+    On a CPU this is the resident memory of the process, what it held before the search included; since the search began on
+    Linux, since the process began elsewhere. On CUDA it is what torch allocated.
+
+    Args:
+        device: where the search runs.
+        file: keeps it between sittings.
+    """
+
+    def __init__(self, device: str | torch.device, file: Path | None = None) -> None:
+        self.device, self.file = resolve_device(device), file
+        self.mb: float | None = None
+        if file is not None and file.is_file():
+            self.mb = float(json.loads(file.read_text())["peak_memory_mb"])
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            _forget_peak()
+
+    def note(self) -> None:
+        """Look now; to be called while, or right after, the search runs."""
+        now = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else resident_peak()
+        self.mb = max(self.mb or 0.0, now / MB)
+        if self.file is not None:
+            self.file.write_text(json.dumps({"peak_memory_mb": self.mb}))
+
+
+def resident_peak() -> int:
+    """Bytes that this process had in memory at most."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration, ValueError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _forget_peak() -> None:
+    """Let the peak of this process begin anew, where Linux lets it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return

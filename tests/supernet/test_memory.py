@@ -1,0 +1,105 @@
+"""What a search will need and has used: estimates that follow their causes, limits, peaks over sittings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from archwright.data import load_data
+from archwright.errors import SettingsError
+from archwright.evaluate.twins import bytes_of, state
+from archwright.supernet import memory
+from archwright.supernet.memory import MB, Peak, free_memory, mind_memory, search_memory
+from archwright.supernet.methods import METHODS
+from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.settings import JointSettings
+
+MICRO = MicroSettings(channels=4, search_cells=3, evaluation_cells=3, nodes=1)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return load_data({"train": (rng.integers(0, 255, (400, 8, 8, 1)).astype(np.uint8), np.arange(400) % 2)})
+
+
+@pytest.fixture(scope="module")
+def duo():
+    return micro_duo(MICRO, 1, 2, 0)[0]
+
+
+def test_the_estimate_follows_batch_and_size(data, duo):
+    small, double, fourfold = (search_memory(duo, JointSettings(batch_size=b), data) for b in (16, 32, 64))
+    assert small < double < fourfold
+    assert fourfold - double == pytest.approx(2 * (double - small), rel=0.01)
+    wider = search_memory(micro_duo(replace(MICRO, channels=8), 1, 2, 0)[0], JointSettings(batch_size=64), data)
+    assert wider > fourfold
+    more_examples_than_there_are = search_memory(duo, JointSettings(batch_size=10_000), data)
+    assert more_examples_than_there_are == search_memory(duo, JointSettings(batch_size=len(data.train) // 2), data)
+
+
+def test_no_estimate_is_below_what_a_step_saves(data, duo):
+    saved = {}
+
+    def pack(tensor):
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x = torch.rand(32, 1, 8, 8)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = duo.student.features(x, duo.weights())[0]
+    assert output.requires_grad
+    assert search_memory(duo, JointSettings(batch_size=32), data) > sum(saved.values())
+
+
+def test_methods_that_look_ahead_need_more(data, duo):
+    first, second = (
+        search_memory(duo, JointSettings(**METHODS[name].settings, batch_size=32), data)
+        for name in ("darts1", "darts2")
+    )
+    assert second - first == pytest.approx(memory.MARGIN * 3 * bytes_of(duo.student.parameters()), abs=2)
+
+
+def test_the_networks_and_the_generator_stay_as_they_were(data, duo):
+    before = [{n: t.clone() for n, t in state(net).items()} for net in (duo.student, duo.teacher)]
+    generator = torch.get_rng_state()
+    search_memory(duo, JointSettings(batch_size=32), data)
+    for old, net in zip(before, (duo.student, duo.teacher)):
+        assert all(torch.equal(old[name], tensor) for name, tensor in state(net).items())
+    assert torch.equal(generator, torch.get_rng_state())
+
+
+def test_a_search_without_memory_is_refused_unless_told_otherwise(data, duo, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda _: 3 * MB)
+    said = []
+    with pytest.raises(SettingsError, match=r"needs about [\d,]+ MB in 2 processes; cpu has 3 MB free: lower workers"):
+        mind_memory(duo, JointSettings(batch_size=64), data, device="cpu", say=said.append, processes=2)
+    assert said == []
+    mind_memory(duo, JointSettings(batch_size=64), data, device="cpu", say=said.append, memory="ignore")
+    assert "cpu has 3 MB free" in said[0]
+
+
+def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    machine = free_memory(torch.device("cpu"))
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert free_memory(torch.device("cpu")) == pytest.approx(machine, rel=0.5)
+    (tmp_path / "memory.max").write_text(f"{5 * MB}\n")
+    assert free_memory(torch.device("cpu")) == 5 * MB - 1000
+
+
+def test_peaks_count_what_is_held_and_are_kept_between_sittings(tmp_path):
+    peak = Peak("cpu", tmp_path / "memory.json")
+    assert peak.mb is None
+    peak.note()
+    before = peak.mb
+    held = torch.ones(40 * MB)  # 160 MB
+    peak.note()
+    assert peak.mb - before > 100
+    del held
+    again = Peak("cpu", tmp_path / "memory.json")
+    assert again.mb == peak.mb
+    again.note()
+    assert again.mb >= peak.mb
