@@ -58,6 +58,9 @@ def test_exported_models_compute_what_was_retrained(archwright, method):
     assert model.architecture == Architecture(found["architecture"])
     test = evaluate_split(model.network, load_data("digits", limit=60), load_data("digits", limit=60).test)
     assert test.metrics["accuracy"] == pytest.approx(found["retrain"]["test_accuracy"])
+    low, high = (found["retrain"]["test"][f"accuracy_{end}"] for end in ("low", "high"))
+    assert low < found["retrain"]["test_accuracy"] < high
+    assert f"{low:.4f} to {high:.4f}" in Path(found["files"]["card"]).read_text()
     assert ("initial" in found) == ("initial_weights" in found["files"]) == method.startswith("hier")
     if method.startswith("hier"):
         agrees(aw.load("s/model-initial"), retrained(found, "initial"))
