@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from archwright.errors import FamilyError, unknown
+from archwright.layers.blocks import every, stride_before
 from archwright.layers.cells import CellNetwork, MakeCell
 from archwright.layers.operations import without_affine
 
@@ -94,9 +95,9 @@ class PlainReduction(nn.Module):
 
     def __init__(self, kind: Reduction, c_in: int, c_out: int, affine: bool = True) -> None:
         super().__init__()
-        self.strided = kind == "conv"
+        self.before = stride_before(c_in, 2) if kind == "conv" else 1
         if kind == "conv":
-            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, bias=False)
+            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, 2 // self.before, bias=False)
             return
         pool = nn.MaxPool2d(3, 2, 1) if kind == "maxpool" else nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         body = nn.Sequential(pool, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
@@ -104,7 +105,7 @@ class PlainReduction(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, *_: object) -> Tensor:
         """``batch x c_out x ceil(h / 2) x ceil(w / 2)``."""
-        out: Tensor = self.body(last[:, :, ::2, ::2] if self.strided else last)
+        out: Tensor = self.body(every(last, self.before))
         return out
 
 

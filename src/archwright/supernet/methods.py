@@ -245,6 +245,7 @@ class OneShot:
         onnx: whether to export to ONNX too.
         command: words that called for it, for the model card.
         family: whose cells are searched, ``darts`` or ``nasbench201``.
+        cells: study or result whose cells are retrained, without a search.
         sample: random cells of nasbench201 that are judged with the weights of the search; 0 for none.
 
     Raises:
@@ -263,8 +264,11 @@ class OneShot:
     command: Sequence[str] = ()
     family: str = "darts"
     sample: int = 0
+    cells: str = ""
 
     def __post_init__(self) -> None:
+        if self.cells and not self.retrain:
+            raise SettingsError("cells that were found before are there to be retrained; leave --no-retrain out")
         if self.family not in FINAL:
             raise SettingsError(unknown("family of search inside one network", self.family, FINAL))
         if self.sample and self.family != "nasbench201":
