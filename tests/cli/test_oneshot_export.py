@@ -122,3 +122,15 @@ def test_commands_on_trials_say_that_there_are_none(archwright):
         assert "of archwright oneshot and has no trials; archwright oneshot-report" in refused.err
     assert archwright("export", "s/run-1", "--no-onnx").code == 0
     assert aw.load("s/run-1").classes == tuple("0123456789")
+
+
+def test_a_template_of_ones_own_is_stored_with_the_model(archwright):
+    Path("mine.py").write_text(
+        "from archwright.layers.templates import Template\n"
+        "from archwright.supernet.methods import Method\n"
+        "around = Template(without=('skip_connect',), stem='conv1x1', reduction='maxpool')\n"
+        "method = Method('random cells in another template', 'random', micro={'template': around})\n"
+    )
+    found = run(archwright, "mine.py:method")
+    assert found["family_options"]["template"]["reduction"] == "maxpool"
+    agrees(aw.load("s"), retrained(found))

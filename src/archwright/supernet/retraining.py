@@ -24,7 +24,7 @@ from archwright.families.hierarchical import architecture_of
 from archwright.genotypes import parse_cells
 from archwright.genotypes.networks import darts_family
 from archwright.layers.cells import Nodes
-from archwright.layers.templates import TEMPLATES
+from archwright.layers.templates import plain
 from archwright.space import Architecture
 from archwright.supernet.memory import mind_memory, training_memory
 from archwright.supernet.micro import MicroSettings
@@ -66,10 +66,9 @@ def cells_design(cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping
         micro: what was searched.
         size: ``channels`` and ``cells`` of the network.
     """
-    template = next(name for name, around in TEMPLATES.items() if around == micro.template)
     none = {"none": micro.zero.retraining} if micro.zero.retraining else {}
     found = parse_cells({kind: [list(node) for node in nodes] for kind, nodes in cells.items()})
-    return Design(*darts_family(found, template, tower=True, **none, **size))
+    return Design(*darts_family(found, plain(micro.template), tower=True, **none, **size))
 
 
 def template_design(version: str, cells: Mapping[str, Nodes], choice: Sequence[int], channels: int) -> Design:
