@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from archwright.supernet.joint import frozen
 from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.updates import frozen
 
 Run = Callable[[Sequence[Tensor], Tensor], list[Tensor]]
 """``(two batches, classes) -> [loss, gradients of alpha, loss, gradients of the weights]``."""

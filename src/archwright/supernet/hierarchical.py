@@ -23,7 +23,8 @@ from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
 from archwright.layers.templates import TEMPLATES
 from archwright.shapes import merged
-from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
+from archwright.supernet.duo import Duo
+from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
 from archwright.supernet.settings import JointSettings
 

@@ -19,7 +19,7 @@ from archwright.errors import SettingsError
 from archwright.evaluate.devices import resolve_device, seeded
 from archwright.evaluate.memory import Lifetimes, values_kept
 from archwright.evaluate.twins import bytes_of, kept, state
-from archwright.supernet.joint import Duo
+from archwright.supernet.duo import Duo
 from archwright.supernet.settings import JointSettings
 
 MB = 2**20

@@ -32,7 +32,8 @@ from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.shapes import merged
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
-from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
+from archwright.supernet.duo import Duo
+from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.mixture import State, mixture
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation

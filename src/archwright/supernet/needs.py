@@ -9,8 +9,8 @@ from archwright.data import Data
 from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.shapes import merged
+from archwright.supernet.duo import Duo
 from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, micro_settings
-from archwright.supernet.joint import Duo
 from archwright.supernet.memory import Peak, mind_memory
 from archwright.supernet.methods import OneShot
 from archwright.supernet.micro import MicroSettings, micro_duo
