@@ -109,3 +109,13 @@ def test_exports_that_cannot_be_are_refused(archwright):
     assert "cannot be read" in archwright("export", "s").err
     Path("s/result.json").unlink()
     assert "is not over" in archwright("export", "s").err
+
+
+def test_commands_on_trials_say_that_there_are_none(archwright):
+    run(archwright, "random_v1", "--no-retrain", "--runs", 2)
+    for words in (("export", "s"), ("report", "s"), ("report", "s/run-0")):
+        refused = archwright(*words)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert "of archwright oneshot and has no trials; archwright oneshot-report" in refused.err
+    assert archwright("export", "s/run-1", "--no-onnx").code == 0
+    assert aw.load("s/run-1").classes == tuple("0123456789")

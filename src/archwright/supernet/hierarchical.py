@@ -23,6 +23,7 @@ from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
 from archwright.layers.templates import TEMPLATES
 from archwright.shapes import merged
+from archwright.space.cells import reductions
 from archwright.supernet.duo import Duo
 from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
@@ -70,6 +71,14 @@ class Hierarchical:
         depth = len(self.choice) + (self.version == "skips")
         choice = initial_template(self.version, depth, len(self.cells)) if initial else self.choice
         return NETWORKS[self.version](self.cells, c_in, num_classes, channels, depth, choice, tower=tower)
+
+    @property
+    def sequence(self) -> tuple[str, ...]:
+        """The type of the cell at every depth."""
+        if self.version == "types":
+            return tuple(f"type{chosen}" for chosen in self.choice)
+        depth = len(self.choice) + 1
+        return tuple("reduce" if m in reductions(depth) else "normal" for m in range(depth))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

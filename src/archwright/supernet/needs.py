@@ -11,7 +11,7 @@ from archwright.layers.cells import Nodes
 from archwright.shapes import merged
 from archwright.supernet.duo import Duo
 from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, micro_settings
-from archwright.supernet.memory import Peak, mind_memory
+from archwright.supernet.memory import Peak, mind_memory, search_memory
 from archwright.supernet.methods import OneShot
 from archwright.supernet.micro import MicroSettings, micro_duo
 from archwright.supernet.nasbench201 import EdgeSettings, edge_duo
@@ -71,6 +71,9 @@ def _mind(
 ) -> None:
     for network in (duo.student, duo.teacher):
         merge_in_stem(network, data.input_shape)
+    workers = "workers, " if processes > 1 else ""
     mind_memory(
-        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.run.memory
+        search_memory(duo, settings, data), what,
+        f"{workers}batch_size ({settings.batch_size}), channels, search_cells, nodes or the operations",
+        device=asked.device, say=say, processes=processes, memory=asked.run.memory,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from archwright.genotypes.networks import darts_family
 from archwright.layers.cells import Nodes
 from archwright.layers.templates import TEMPLATES
 from archwright.space import Architecture
+from archwright.supernet.memory import mind_memory, training_memory
 from archwright.supernet.micro import MicroSettings
 from archwright.supernet.options import RunOptions
 
@@ -89,6 +90,7 @@ def retrain(
     checkpoint: Path | None = None,
     run: RunOptions = DEFAULTS,
     given: Collection[str] = (),
+    say: Callable[[str], object] = lambda _: None,
 ) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """Train from scratch; the test split is read once, after the last epoch.
 
@@ -101,22 +103,28 @@ def retrain(
         checkpoint: kept, and gone on from.
         run: says on which examples, and whether some settings follow the network's size.
         given: names of settings that do not.
+        say: called with a line on the memory that it needs.
 
     Returns:
         The network, the figures of the result, and the validation metrics, without those of examples that it was trained
         with.
 
     Raises:
-        SettingsError: the training failed.
+        SettingsError: there is not enough memory for it, or the training failed.
     """
     where = resolve_device(device)
     family = for_shape(design.family, data.input_shape)
     with seeded(derived_seed(seed, 60)):
-        network = family.build(design.architecture, data.input_shape, data.num_classes).to(where)
+        network = family.build(design.architecture, data.input_shape, data.num_classes)
     params = sum(p.numel() for p in family.deploy(network).parameters())
     training = run.sized(training, params, given)
-    latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=where)
     examples = run.examples(data, training)
+    mind_memory(
+        training_memory(network, training, examples), "retraining", f"batch_size ({training.batch_size}) with --train",
+        device=where, say=say, memory=run.memory,
+    )  # fmt: skip
+    network = network.to(where)
+    latency = seconds_per_batch(network, data, batch_size=training.batch_size, device=where)
     trained = train(
         network,
         examples,

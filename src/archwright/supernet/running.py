@@ -87,7 +87,7 @@ def run_oneshot(
     if asked.retrain:
         for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
-            result[name], made = _retrained(asked, design, data, training, folder, name)
+            result[name], made = _retrained(asked, design, data, training, folder, name, say)
             files |= made
     if folder is not None:
         if found.history:
@@ -171,7 +171,8 @@ def _template(
     design = template_design(version, found.cells, found.choice, size["channels"])
     assert design.family.default is not None
     return Searched(
-        {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
+        {kind: _plain(nodes) for kind, nodes in found.cells.items()}
+        | {"template": list(found.choice), "sequence": list(found.sequence)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
         len(found.micro.search.curve) + len(found.macro.curve),
@@ -256,13 +257,19 @@ def _design(asked: OneShot, cells: Mapping[str, Nodes], micro: MicroSettings, si
 
 
 def _retrained(
-    asked: OneShot, design: Design, data: Data, training: Training, folder: Path | None, name: str
+    asked: OneShot,
+    design: Design,
+    data: Data,
+    training: Training,
+    folder: Path | None,
+    name: str,
+    say: Callable[[str], object],
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     network, figures, validation = retrain(
         design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint, run=asked.run,
-        given=asked.training,
+        given=asked.training, say=say,
     )  # fmt: skip
     if folder is None:
         return figures, {}
