@@ -217,7 +217,7 @@ def _do(run: Run, data_dir: Path | None, out: Path, scale: Scale) -> None:
 
 def asked(run: Run, scale: Scale) -> OneShot:
     """The run as ``archwright oneshot`` would ask for it."""
-    search = {
+    search: dict[str, Any] = {
         "nodes": scale.nodes, "channels": scale.channels, "search_cells": scale.cells, "evaluation_cells": scale.cells,
         "epochs": scale.epochs, "pretrain_epochs": scale.pretrain_epochs, "batch_size": scale.batch_size,
         "arch_lr": scale.arch_lr, "crop": 0, "flip": False,
