@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from archwright.supernet.joint import frozen
 from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.updates import frozen
 
 Run = Callable[[Sequence[Tensor], Tensor], list[Tensor]]
 """``(two batches, classes) -> [loss, gradients of alpha, loss, gradients of the weights]``."""
@@ -143,11 +143,14 @@ def peaks(given: argparse.Namespace, names: Sequence[str]) -> dict[str, float]:
 
 
 def bound(sizes: Sizes) -> float:
-    """Seconds that the convolutions' operations would take at the speed of one 3x3 convolution, forwards and backwards."""
-    run, batches, y = both(replace(sizes, batch=2))["plain"]
-    with FlopCounterMode(display=False) as counter:
-        run(batches, y)
-    flops = counter.get_total_flops() * sizes.batch / 2
+    """Seconds that the convolutions of a step would take at the speed of one 3x3 convolution, forwards and backwards.
+
+    A step is two passes forwards, two backwards to the maps and one to the weights, each with as many floating-point operations.
+    """
+    network = PlainSupernet(sizes.channels, sizes.cells, sizes.nodes, sizes.names)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.randn(2, 3, sizes.size, sizes.size))
+    flops = 5 * counter.get_total_flops() * sizes.batch / 2
     c = 4 * sizes.channels
     conv = nn.Conv2d(c, c, 3, padding=1, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = (

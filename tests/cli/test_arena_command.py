@@ -322,3 +322,15 @@ def test_real_data_are_compared_in_one_process(archwright):
     done = archwright("reproduce", "ensemble-real-data", "--workers", 2)
     assert done.code != 0
     assert "ensemble-real-data has no --workers" in done.err
+
+
+def test_the_shipped_table_is_enough_for_a_part_of_the_ensemble_arena(archwright):
+    words = ("reproduce", "ensemble-arena", "--only", "digits val_loss", "--runs", 2, "--budget", 4, "--out", "kept")
+    done = archwright(*words)
+    assert done.code == 0, done.err
+    assert "ensemble-bo" in done.out
+    again = archwright(*words, "--json")
+    assert [r["searcher"] for r in again.json["rows"]][:2] == ["ensemble-bo", "random"]
+    assert len(Path("kept/nasbench201-digits-digits-val_loss.jsonl").read_text().splitlines()) == 2 * len(
+        again.json["rows"]
+    )

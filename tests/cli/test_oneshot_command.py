@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_hierarchical_search_reports_both_networks(archwright, method):
     found = run(archwright, method)
     assert len(found["genotype"]["template"]) == (2 if method == "hier_v1" else 3)
     assert {"retrain", "initial"} <= set(found)
+    done = archwright("cells", "compare", "s", "--json")
+    assert done.code == 0, done.err
+    (group,) = done.json["groups"]
+    by_type = {
+        kind: Counter(name for node in found["genotype"][kind] for name, _ in node)
+        for kind in set(found["genotype"]["sequence"])
+    }
+    expected = sum((by_type[kind] for kind in found["genotype"]["sequence"]), Counter())
+    assert {name: each["mean"] for name, each in group["operations"].items() if each["mean"]} == expected
+    assert len(found["genotype"]["sequence"]) == 3
 
 
 @pytest.mark.parametrize("method", ["opspace_dynamic", "combined"])
@@ -168,6 +179,26 @@ def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatc
     assert "the search of cells needs about" in done.err
     done = archwright("oneshot", "icdarts", *TINY, "--study", "s", "--option", "memory=never")
     assert "unknown memory 'never'" in done.err
+    done = archwright("oneshot", "random_v1", *TINY, "--study", "t")
+    assert done.code == 2
+    assert "retraining needs about" in done.err
+    assert "lower batch_size (32) with --train" in done.err
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "message"),
+    [
+        ("hier_v2", (), "the search of cells needs about"),
+        ("opspace_dynamic", ("--workers", 5), "MB in 2 processes; cpu has 1 MB free: lower workers, batch_size (32)"),
+    ],
+)
+def test_memory_is_minded_before_any_search(archwright, monkeypatch, method, more, message):
+    monkeypatch.setattr("archwright.supernet.memory.free_memory", lambda _: 2**20)
+    words = (*TINY, *(GAMES if method == "opspace_dynamic" else ()), *more)
+    done = archwright("oneshot", method, *words, "--study", "s", "--quiet")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert message in done.err
+    assert {file.name for file in Path("s").iterdir()} == {"oneshot.json"}
 
 
 @pytest.mark.parametrize("method", ["icdarts", "random_v1", "hier_v1", "opspace_dynamic"])
@@ -204,6 +235,7 @@ def test_several_runs_have_a_mean_and_a_spread(archwright):
 
 
 def test_small_searches_and_retrains_on_images_as_they_are():
-    asked = OneShot("icdarts", SMALL["search"], SMALL["network"], SMALL["training"])
+    small = SMALL["darts"]
+    asked = OneShot("icdarts", small["search"], small["network"], small["training"])
     search, (_, training) = asked.settings()[2], asked.final()
     assert (search.crop, search.flip) == (training.crop, training.flip) == (0, False)

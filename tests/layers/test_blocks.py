@@ -77,8 +77,8 @@ def test_unknown_activation_names_near_ones():
 
 
 def test_the_factorised_reduction_is_two_strided_convolutions():
-    for side in (7, 8):
-        made, x = FactorizedReduce(3, 5).eval(), torch.randn(2, 3, side, side)
+    for side, c_in in ((7, 3), (8, 3), (7, 16), (8, 16)):
+        made, x = FactorizedReduce(c_in, 5).eval(), torch.randn(2, c_in, side, side)
         moved = torch.nn.functional.pad(x.relu(), (0, side % 2, 0, side % 2))[:, :, 1:, 1:]
         parts = [
             torch.nn.functional.conv2d(own, conv.weight, stride=2)
@@ -91,9 +91,9 @@ def test_halving_large_images_of_few_channels_leaves_memory_as_it_is():
     """In a process of its own: strided 1x1 convolutions would break the heap here."""
     code = """
 import torch
-from archwright.layers.blocks import FactorizedReduce
+from archwright.layers import FactorizedReduce, MobileOneConv, ResidualBlock
 from archwright.layers.templates import PlainReduction
-for made in (FactorizedReduce(4, 4), PlainReduction("conv", 4, 4)):
+for made in (FactorizedReduce(4, 4), PlainReduction("conv", 4, 4), ResidualBlock(4, 8, 3, 2), MobileOneConv(4, 8, 3, 2)):
     made.to(memory_format=torch.channels_last)
     for side in (64, 66, 128):
         x = torch.randn(8, 4, side, side).contiguous(memory_format=torch.channels_last).requires_grad_(True)

@@ -147,3 +147,29 @@ def test_a_run_in_the_arena_spends_its_budget_at_both_fidelities():
 def test_impossible_options_are_refused(name, options, message):
     with pytest.raises(SettingsError, match=message):
         make_searcher(name, toy_space(), GOAL, **options)
+
+
+@pytest.mark.parametrize(("fidelities", "first", "every"), [((0.1, 1.0), 6, 3), ((1.0,), 8, 2)])
+def test_some_full_trainings_are_what_a_local_search_of_them_would_ask_for(fidelities, first, every):
+    made = make_searcher("ensemble-bo", toy_space(), GOAL, seed=1, fidelities=fidelities, trees=5)
+    local, known, agreed = make_searcher("ls-gp", toy_space(), GOAL, seed=1), 0, []
+    while len(agreed) < 3:
+        (architecture,) = made.ask(1)
+        full = made.pending[architecture] == 1
+        if full and known >= first and known % every == 0:
+            agreed.append(local.ask(1) == [architecture])
+            local.pending.clear()
+        evaluation = additive(architecture)
+        made.tell(architecture, evaluation)
+        if full:
+            known += 1
+            local.tell(architecture, evaluation)
+    assert all(agreed)
+
+
+def test_without_local_picks_and_with_several_objectives_there_is_no_local_search():
+    one = make_searcher("ensemble-bo", toy_space(), GOAL, local=0)
+    two = make_searcher("ensemble-bo", toy_space(), Goal((*GOAL.objectives, Objective("cost", "minimize"))))
+    assert one._local_search is two._local_search is None
+    with pytest.raises(SettingsError, match="local must be from 0 to high_batch"):
+        make_searcher("ensemble-bo", toy_space(), GOAL, local=4)

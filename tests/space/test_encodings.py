@@ -156,6 +156,20 @@ def test_encodings_agree_with_a_plain_loop():
     np.testing.assert_allclose(space.encode(sample, "one_hot"), one_hot)
 
 
+def test_a_thermometer_has_ones_up_to_values_that_have_an_order():
+    space = Space(
+        block=Choice("conv", "mb"), kernel=Choice(3, 5, 7, ordered=True), depth=Integer(1, 3, when={"block": "mb"}), n=Integer(1, 40)
+    )  # fmt: skip
+    rows = [{"block": "mb", "kernel": 5, "depth": 1, "n": 40}, {"block": "conv", "kernel": 7, "n": 1}]
+    assert space.columns("thermometer") == [
+        "block=conv", "block=mb", "kernel>=3", "kernel>=5", "kernel>=7", "depth>=1", "depth>=2", "depth>=3", "n",
+    ]  # fmt: skip
+    assert space.encode(rows, "thermometer").tolist() == [[0, 1, 1, 1, 0, 1, 0, 0, 1], [1, 0, 1, 1, 1, 0, 0, 0, 0]]
+    plain = Space(block=Choice("conv", "mb"), size=Choice(1, 2, 3))
+    sample = plain.sample(np.random.default_rng(0), 9)
+    np.testing.assert_array_equal(plain.encode(sample, "thermometer"), plain.encode(sample, "one_hot"))
+
+
 def test_spaces_import_neither_torch_nor_optuna():
     code = "import sys, archwright.space; print([m for m in ('torch', 'optuna', 'scipy', 'ConfigSpace') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

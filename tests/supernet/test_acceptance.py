@@ -84,12 +84,14 @@ def test_gradients_reach_what_the_table_says(route, data) -> None:
     search = begun(data, route)
     batches = {name: next(search._batches(half, 0, 1)) for name, half in (("val", search.val), ("train", search.train))}
     found = set()
-    for number, step in enumerate(search.declared):
-        trains = next((s for s in search.declared[number:] if "w_E" in s.updates), None)
-        evaluate = partial(search._evaluation, step, batches, search.duo.discretise(), {}, trains)
-        for loss, value in search._terms(step, step.updates, batches, evaluate).items():
+    for number, step in enumerate(search.updates.declared):
+        trains = next((s for s in search.updates.declared[number:] if "w_E" in s.updates), None)
+        evaluate = partial(search.updates.evaluation, step, batches, search.duo.discretise(), {}, trains)
+        for loss, value in search.updates.terms(step, step.updates, batches, evaluate).items():
             for group in step.updates if value.requires_grad else ():
-                gradients = torch.autograd.grad(value, search.groups[group], retain_graph=True, allow_unused=True)
+                gradients = torch.autograd.grad(
+                    value, search.updates.groups[group], retain_graph=True, allow_unused=True
+                )
                 if any(g is not None and bool(g.any()) for g in gradients):
                     found.add((group, loss.__name__, step.split))
     half, to_e, to_s = ROUTING[route]
@@ -104,13 +106,13 @@ def test_one_joint_step_of_cdarts(data) -> None:
     def after(*losses: steps.Loss, distill: float = 1.0) -> dict[str, torch.Tensor]:
         search = begun(data, "cdarts", steps=(steps.Step("val", losses, ("a", "w_E")),), arch_lr=0.01, distill=distill)
         batch = {"val": next(search._batches(search.val, 0, 2))}
-        search._take(search.declared, batch, search.duo.discretise(), Counter())
-        return {group: flat(parameters) for group, parameters in search.groups.items()}
+        search.updates.take(search.updates.declared, batch, search.duo.discretise(), Counter())
+        return {group: flat(parameters) for group, parameters in search.updates.groups.items()}
 
     every = (steps.search, steps.distillation, steps.evaluation)
     together, deaf, louder = after(*every), after(*every[:2]), after(*every, distill=5.0)
-    assert torch.equal(together["w_S"], flat(begun(data).w_s))
-    assert not torch.equal(together["a"], flat(begun(data).a))
+    assert torch.equal(together["w_S"], flat(begun(data).updates.groups["w_S"]))
+    assert not torch.equal(together["a"], flat(begun(data).updates.groups["a"]))
     torch.testing.assert_close(together["a"], deaf["a"], atol=1e-6, rtol=0)
     assert not torch.equal(together["w_E"], louder["w_E"])
 
@@ -178,26 +180,26 @@ def test_schedules_of_a_whole_search(monkeypatch) -> None:
     taken, made, rates = Counter(), [], []
     discretise = search.duo.discretise
 
-    def take(declared, _batches, choice, _sums) -> None:
+    def take(declared, _batches, choice, _sums, _progress) -> None:
         phase = str(declared[0]) if len(declared) == 1 else "joint"
         taken[phase] += 1
-        lr = {group: o.param_groups[0]["lr"] for (group, _), o in search.optimisers.items()}
+        lr = {group: o.param_groups[0]["lr"] for (group, _), o in search.updates.optimisers.items()}
         if not rates or rates[-1] != (search.done, phase, lr):
             rates.append((search.done, phase, lr))
 
-    monkeypatch.setattr(search, "_take", take)
+    monkeypatch.setattr(search.updates, "take", take)
     monkeypatch.setattr(search, "_batches", lambda *_: iter([None] * search.steps))
     monkeypatch.setattr(search, "_accuracy", lambda choice: float(made.append(choice) or 0))
     search.run(None, None)
     assert discretise() == made[0]
     assert len(made) == 30
     assert search.steps == 390
-    assert taken == {str(steps.PRETRAINING): 780, str(search.warm_up): 30 * 390, "joint": 11_700}
+    assert taken == {str(steps.PRETRAINING): 780, str(search.updates.warm_up): 30 * 390, "joint": 11_700}
     assert {lr["a"] for *_, lr in rates} == {3e-4}
     by_epoch = {(done, phase): lr["w_E"] for done, phase, lr in rates}
     for epoch in range(2, 32):
         rate = 0.001 + 0.0395 * (1 + math.cos(math.pi * epoch / 32))
-        assert by_epoch[epoch, str(search.warm_up)] == by_epoch[epoch, "joint"] == pytest.approx(rate)
+        assert by_epoch[epoch, str(search.updates.warm_up)] == by_epoch[epoch, "joint"] == pytest.approx(rate)
 
 
 def test_drop_path_of_retraining() -> None:

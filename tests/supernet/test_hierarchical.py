@@ -10,16 +10,18 @@ from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.families.hierarchical import initial_template
 from archwright.layers.cells import Cell, CellNetwork
-from archwright.layers.hierarchy import SkipNetwork, TypeNetwork
+from archwright.layers.hierarchy import PooledTypeNetwork, SkipNetwork, TypeNetwork
 from archwright.supernet.hierarchical import (
     macro_duo,
     macro_settings,
+    micro_settings,
     search_hierarchically,
     search_template,
     skip_parameters,
     type_parameters,
 )
-from archwright.supernet.micro import MicroSettings, micro_duo
+from archwright.supernet.micro import MicroSettings, micro_duo, mixed_network
+from archwright.supernet.retraining import template_design
 from archwright.supernet.settings import JointSettings
 
 NODES = [[("sep_conv_3x3", 0), ("skip_connect", 1)], [("max_pool_3x3", 2), ("dil_conv_3x3", 0)]]
@@ -150,3 +152,29 @@ def test_the_learning_rate_of_the_template_is_gammas_or_the_weights() -> None:
     assert (gamma.arch_lr, gamma.lr, gamma.alpha_l1, gamma.penalty) == (3e-3, 0.08, 0.0, 0.0)
     weights = macro_settings("types", JointSettings(), 3e-3, "weights")
     assert (weights.arch_lr, weights.lr, weights.warmup_epochs) == (3e-4, 3e-3, 2)
+
+
+def test_pooling_may_halve_the_image_in_the_place_of_types() -> None:
+    network = TypeNetwork(FOUR, 3, 10, 4, 6).eval()
+    pooled = PooledTypeNetwork(FOUR, 3, 10, 4, 6).eval()
+    assert [list(types) for types in network.cells] == [["0", "1", "2", "3"]] * 6
+    assert [m for m, types in enumerate(pooled.cells) if list(types) == ["pooling"]] == [2, 4] == pooled.reductions
+    x = torch.randn(2, 3, 9, 9)
+    one, other = (pooled.features(x, (0, 1, chosen, 3, chosen, 0)) for chosen in (0, 2))
+    assert torch.equal(one[0], other[0])
+    assert [maps.shape for maps in one[1]] == [maps.shape for maps in network.features(x, (0,) * 6)[1]]
+    micro = micro_settings("types-pooled", MicroSettings(search_cells=6))
+    assert micro.kinds == ("type0", "type1", "type2", "type3")
+    assert micro.counts(6) == {"type0": 1, "type1": 2, "type2": 0, "type3": 1}
+    cells = [getattr(cell, "kind", "") for cell in mixed_network(micro, 3, 10, 6).cells]
+    assert cells == ["type0", "type1", "", "type3", "", "type1"]
+
+
+def test_types_between_pooling_are_searched(data) -> None:
+    found = search_hierarchically(data, "types-pooled", MICRO, QUICK)
+    assert found is not None
+    network = found.network(1, 2, channels=4)
+    assert isinstance(network, PooledTypeNetwork)
+    design = template_design("types-pooled", found.cells, found.choice, 4)
+    built = design.family.build(design.architecture, (1, 8, 8), 2)
+    assert built.state_dict().keys() == network.state_dict().keys()

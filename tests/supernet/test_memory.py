@@ -8,9 +8,11 @@ import torch
 
 from archwright.data import load_data
 from archwright.errors import SettingsError
+from archwright.evaluate.settings import Training
 from archwright.evaluate.twins import bytes_of, state
+from archwright.families import get_family
 from archwright.supernet import memory
-from archwright.supernet.memory import MB, Peak, free_memory, mind_memory, search_memory
+from archwright.supernet.memory import MB, Peak, free_memory, mind_memory, search_memory, training_memory
 from archwright.supernet.methods import METHODS
 from archwright.supernet.micro import MicroSettings, micro_duo
 from archwright.supernet.settings import JointSettings
@@ -70,14 +72,28 @@ def test_the_networks_and_the_generator_stay_as_they_were(data, duo):
     assert torch.equal(generator, torch.get_rng_state())
 
 
-def test_a_search_without_memory_is_refused_unless_told_otherwise(data, duo, monkeypatch):
+def test_what_needs_more_than_there_is_is_refused_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda _: 3 * MB)
     said = []
-    with pytest.raises(SettingsError, match=r"needs about [\d,]+ MB in 2 processes; cpu has 3 MB free: lower workers"):
-        mind_memory(duo, JointSettings(batch_size=64), data, device="cpu", say=said.append, processes=2)
+    with pytest.raises(SettingsError, match=r"it needs about 4 MB in 2 processes; cpu has 3 MB free: lower that, or"):
+        mind_memory(2 * MB, "it", "that", device="cpu", say=said.append, processes=2)
     assert said == []
-    mind_memory(duo, JointSettings(batch_size=64), data, device="cpu", say=said.append, memory="ignore")
-    assert "cpu has 3 MB free" in said[0]
+    mind_memory(4 * MB, "it", "that", device="cpu", say=said.append, memory="ignore")
+    mind_memory(2 * MB, "it", "that", device="cpu", say=said.append)
+    assert said == [f"it needs about {n} MB; cpu has 3 MB free" for n in (4, 2)]
+
+
+def test_a_training_needs_more_with_a_larger_batch_and_a_tower(data):
+    sizes = {}
+    for tower in (False, True):
+        family = get_family("darts", channels=4, cells=3, tower=tower)
+        network = family.build(family.default, (1, 8, 8), 2)
+        before = {name: tensor.clone() for name, tensor in state(network).items()}
+        for batch in (16, 32, 64):
+            sizes[tower, batch] = training_memory(network, Training(batch_size=batch), data)
+        assert all(torch.equal(before[name], tensor) for name, tensor in state(network).items())
+    assert sizes[False, 64] - sizes[False, 32] == pytest.approx(2 * (sizes[False, 32] - sizes[False, 16]), rel=0.01)
+    assert all(sizes[True, batch] > sizes[False, batch] for batch in (16, 32, 64))
 
 
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
@@ -103,3 +119,15 @@ def test_peaks_count_what_is_held_and_are_kept_between_sittings(tmp_path):
     assert again.mb == peak.mb
     again.note()
     assert again.mb >= peak.mb
+
+
+def test_on_cuda_it_is_torch_that_is_asked(monkeypatch):
+    cuda = torch.device("cuda")
+    said = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7 * MB, 9 * MB))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", said.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5 * MB)
+    assert free_memory(cuda) == 7 * MB
+    peak = Peak(cuda)
+    peak.note()
+    assert (peak.mb, said) == (5.0, [cuda])

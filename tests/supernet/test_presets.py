@@ -156,6 +156,7 @@ def test_a_tournament_of_lists_per_node(data, tmp_path) -> None:
         ({"keep_tower": 1}, "keep_tower must be true or false"),
         ({"macro_lr": 0}, "macro_lr must be a number above 0"),
         ({"macro_lr_of": "alpha"}, "unknown macro_lr_of 'alpha'"),
+        ({"type_reduction": "conv"}, "unknown type_reduction 'conv'"),
         ({"retrain_on": "test"}, "unknown retrain_on 'test'"),
         ({"keep_towers": True}, "did you mean keep_tower"),
         ({"bundle": "cell"}, "unknown option 'bundle'"),

@@ -37,7 +37,7 @@ def weights(data, route: str, shift: int = 0, **changes: float) -> dict[str, tor
     search = _Search(duo, data, replace(settings, **{"epochs": 1, **changes}), 0, torch.device("cpu"))
     search.val.targets = (search.val.targets + shift) % 3
     search.run(None, None)
-    groups = {"w_s": search.w_s, "w_e": search.w_e, "a": search.a}
+    groups = {"w_s": search.updates.groups["w_S"], "w_e": search.updates.groups["w_E"], "a": search.updates.groups["a"]}
     return {name: torch.cat([p.detach().flatten() for p in group]) for name, group in groups.items()}
 
 

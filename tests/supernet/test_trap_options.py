@@ -73,50 +73,50 @@ def test_heads_side_by_side_or_summed() -> None:
 
 def test_heads_are_frozen_and_shared_unless_asked_otherwise(data) -> None:
     search = begun(data)
-    before = values(search.readout.heads)
-    assert len(search.readout.own) == 0
+    before = values(search.updates.readout.heads)
+    assert len(search.updates.readout.own) == 0
     search.run(None, None)
-    assert torch.equal(values(search.readout.heads), before)
+    assert torch.equal(values(search.updates.readout.heads), before)
     separate = begun(data, share_heads=False)
-    assert not torch.equal(values(separate.readout.heads), values(separate.readout.own))
-    before = values(separate.readout)
+    assert not torch.equal(values(separate.updates.readout.heads), values(separate.updates.readout.own))
+    before = values(separate.updates.readout)
     separate.run(None, None)
-    assert torch.equal(values(separate.readout), before)
+    assert torch.equal(values(separate.updates.readout), before)
 
 
 @pytest.mark.parametrize(("route", "group"), [("icdarts", "w_S"), ("route_b1", "w_E")])
 def test_shared_heads_learn_with_the_network_that_the_distillation_reaches(route, group, data) -> None:
     search = begun(data, route=route, fix_head=False)
-    heads = set(search.readout.heads.parameters())
-    assert heads <= set(search.groups[group])
-    assert not heads & set(search.groups["w_S" if group == "w_E" else "w_E"])
-    before = values(search.readout.heads)
+    heads = set(search.updates.readout.heads.parameters())
+    assert heads <= set(search.updates.groups[group])
+    assert not heads & set(search.updates.groups["w_S" if group == "w_E" else "w_E"])
+    before = values(search.updates.readout.heads)
     search.run(None, None)
-    assert not torch.equal(values(search.readout.heads), before)
+    assert not torch.equal(values(search.updates.readout.heads), before)
 
 
 def test_merged_cross_entropy_trains_heads_of_each_network(data) -> None:
     search = begun(data, ce_on="merged", distill=0.0, s_distill=False)
-    assert set(search.readout.own.parameters()) <= set(search.w_e)
-    before = values(search.readout.heads), values(search.readout.own)
+    assert set(search.updates.readout.own.parameters()) <= set(search.updates.groups["w_E"])
+    before = values(search.updates.readout.heads), values(search.updates.readout.own)
     search.run(None, None)
-    assert not torch.equal(values(search.readout.heads), before[0])
-    assert not torch.equal(values(search.readout.own), before[1])
+    assert not torch.equal(values(search.updates.readout.heads), before[0])
+    assert not torch.equal(values(search.updates.readout.own), before[1])
 
 
 def test_shares_of_the_heads_are_learned_with_the_search_network(data) -> None:
     for learn, moves in ((False, False), (True, True)):
         search = begun(data, learn_mix=learn)
         search.run(None, None)
-        assert bool((search.readout.share != 0).any()) == moves
-    assert any(p is search.readout.share for p in search.w_s)
+        assert bool((search.updates.readout.share != 0).any()) == moves
+    assert any(p is search.updates.readout.share for p in search.updates.groups["w_S"])
 
 
 def test_a_shared_stem_learns_with_the_evaluation_network_alone(data) -> None:
     assert begun(data).duo.student.stem is not begun(data).duo.teacher.stem
     search = begun(data, share_stem=True)
     assert search.duo.student.stem is search.duo.teacher.stem
-    assert not set(search.duo.teacher.stem.parameters()) & set(search.w_s)
+    assert not set(search.duo.teacher.stem.parameters()) & set(search.updates.groups["w_S"])
     before = values(search.duo.teacher.stem)
     alone = replace(search.settings, pretrain_epochs=1)
     pretrained = _Search(search.duo, data, alone, 0, torch.device("cpu"))
@@ -140,7 +140,9 @@ def test_batch_norms_of_the_teacher(data) -> None:
         search = begun(data, teacher_norm=norm)
         batches = {"val": next(search._batches(search.val, 0, 2))}
         search.duo.teacher.train()
-        taught[norm] = search._evaluation(search.declared[0], batches, search.duo.discretise(), {}, None).every
+        taught[norm] = search.updates.evaluation(
+            search.updates.declared[0], batches, search.duo.discretise(), {}, None
+        ).every
         means[norm] = search.duo.teacher.stem[1].running_mean
         assert search.duo.teacher.training
     assert not means["batch"].any()

@@ -161,7 +161,18 @@ def test_the_deep_ensemble_learns_choices_without_order_and_not_from_one_number_
         found[encoding] = spearmanr(model.predict(rows[60:])[0], targets[60:]).statistic
     assert found["one_hot"] > 0.8
     assert found["one_hot"] > found["ordinal"] + 0.1
-    assert DeepEnsembleSurrogate(space).encoding == "one_hot"
+    assert np.array_equal(DeepEnsembleSurrogate(space)._describe(rows), space.encode(rows, "one_hot") * 2 - 1)
+
+
+def test_the_deep_ensemble_learns_from_few_rows_of_many_parameters():
+    space = Space({f"x{i}": Choice(*"abcdefghi") for i in range(22)})
+    rows = space.sample(np.random.default_rng(0), 160)
+    targets = np.array([sum("dfaeichgb".index(str(v)) for v in a.values()) for a in rows], dtype=float)
+    model = make_surrogate("deep-ensemble", space)
+    model.fit(rows[:80], targets[:80])
+    mean, _ = model.predict(rows[80:])
+    assert spearmanr(mean, targets[80:]).statistic > 0.4
+    assert mean.std() > 0.2 * targets.std()
 
 
 def test_two_cells_are_told_apart():

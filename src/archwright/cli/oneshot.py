@@ -67,6 +67,14 @@ def oneshot(
     small: Annotated[
         bool, typer.Option("--small", help="Small networks and few epochs, to try a method; options still count.")
     ] = False,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Do not search: retrain the cells of this study, or of the runs in it, as METHOD does.",
+            show_default=False,
+        ),
+    ] = None,
     retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Retrain what was found.")] = True,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Also export the retrained network to ONNX.")] = False,
     merge: Annotated[
@@ -135,13 +143,19 @@ def oneshot(
         ["archwright", *sys.argv[1:]],
         family,
         sample,
+        "" if cells is None else str(cells),
     )
     asked.settings() if family == "darts" else asked.edges()
     judge = _judge(family, table, dataset, signal, data_dir)
     loaded = load_data(data, limit=limit, merge=merge)
     err = common.console(stderr=True)
     show = not quiet and not json
-    name = [method.rpartition(":")[2], *([family] if family != "darts" else []), loaded.name]
+    name = [
+        method.rpartition(":")[2],
+        *([family] if family != "darts" else []),
+        loaded.name,
+        *(["transferred"] if cells else []),
+    ]
     folder = study or Path("runs") / "-".join(name)
     say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
     if runs == 1:

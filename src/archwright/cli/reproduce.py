@@ -15,6 +15,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "searchers": ("--runs", "--seed", "--workers"),
     "freerea": ("--runs", "--seed"),
     "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--out"),
+    "arena": ("--runs", "--seed", "--workers", "--budget", "--only", "--out"),
     "trainings": ("--runs", "--seed", "--budget", "--only", "--out"),
     "proxies": ("--out",),
     "cells": ("--runs", "--seed", "--option", "--only", "--out"),
@@ -31,8 +32,8 @@ def reproduce(
         typer.Argument(
             help="Of searchers: lsweights, lspon-quality, lspon-speed, lspon-dynamics, dmls-hypervolume, dmls-front or freerea. "
             "Of pretrained ensembles (minutes per run): ensemble-search-time, ensemble-best-value or ensemble-ablations. "
-            "Of proxies: hybrid-tables or hybrid-grid. Real trainings, minutes per run: ensemble-real-data (searchers), "
-            "oneshot-real-data and oneshot-nasbench201 (search inside one network)."
+            "Of proxies: hybrid-tables or hybrid-grid. Ours: ensemble-arena (all tables). Real trainings, minutes per run: "
+            "ensemble-real-data (searchers), oneshot-real-data and oneshot-nasbench201 (search inside one network)."
         ),
     ],
     data_dir: common.DataDir = None,
@@ -40,7 +41,10 @@ def reproduce(
         int | None,
         typer.Option(help="Runs of each line; as published by default.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the first run.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(help="Of the first run; of ensemble-arena 0 stands for 2000."),
+    ] = 0,
     workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
     option: Annotated[
         list[str],
@@ -63,7 +67,8 @@ def reproduce(
         list[str],
         typer.Option(
             metavar="TEXT",
-            help="Only lines with this text in their name (of ensemble-real-data: their data set); repeat it.",
+            help="Only lines with this text in their name (or their table or data set, of ensemble-arena and "
+            "ensemble-real-data); repeat it.",
         ),
     ] = [],  # noqa: B006
     out: Annotated[
@@ -104,13 +109,13 @@ def reproduce(
 
 
 def _kind(name: str) -> str:
-    from archwright.arena import ensemble, oneshot, published, realdata
+    from archwright.arena import ensemble, ensemble_arena, oneshot, published, realdata
     from archwright.proxies import published as proxies
     from archwright.supernet import evidence
 
     kinds = {
         **dict.fromkeys(published.PUBLISHED, "searchers"), "freerea": "freerea", **dict.fromkeys(ensemble.LINES, "ensembles"),
-        realdata.NAME: "trainings", **dict.fromkeys(proxies.NAMES, "proxies"), oneshot.NAME: "cells",
+        ensemble_arena.NAME: "arena", realdata.NAME: "trainings", **dict.fromkeys(proxies.NAMES, "proxies"), oneshot.NAME: "cells",
         evidence.NAME: "methods",
     }  # fmt: skip
     if name not in kinds:
@@ -119,7 +124,7 @@ def _kind(name: str) -> str:
 
 
 def _computed(kind: str, name: str, data_dir: Path | None, more: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    from archwright.arena import ensemble, oneshot, realdata
+    from archwright.arena import ensemble, ensemble_arena, oneshot, realdata
     from archwright.proxies import published as proxies
     from archwright.supernet import evidencepage
 
@@ -127,12 +132,15 @@ def _computed(kind: str, name: str, data_dir: Path | None, more: dict[str, Any],
         return _searchers(name, data_dir, **more, quiet=quiet)
     if kind == "freerea":
         return _freerea(data_dir, **more, quiet=quiet)
+    if kind == "arena":
+        more["seed"] = more["seed"] or ensemble_arena.SEED
     with common.counting(0, "runs", quiet=quiet) as advance:
         if kind == "ensembles":
             return ensemble.reproduce_ensemble(name, data_dir=data_dir, on_done=advance, **more)
         if kind == "proxies":
             return proxies.reproduce(name, data_dir=data_dir, on_done=advance, **more)
         runners: dict[str, Callable[..., dict[str, Any]]] = {
+            "arena": ensemble_arena.reproduce_arena,
             "trainings": realdata.reproduce_real_data,
             "cells": oneshot.reproduce_oneshot,
             "methods": evidencepage.reproduce_evidence,
@@ -145,7 +153,13 @@ def _tables(kind: str, found: dict[str, Any]) -> list[tuple[Sequence[str], list[
 
     if kind == "methods":
         return [table(found), tests_table(found)]
-    own = {"ensembles": _ensemble_table, "trainings": _real_table, "proxies": _proxy_table}
+    own = {
+        "ensembles": _ensemble_table,
+        "arena": _arena_table,
+        "trainings": _real_table,
+        "proxies": _proxy_table,
+        "cells": _cells_table,
+    }
     return [own.get(kind, _searcher_table)(found)]
 
 
@@ -175,6 +189,20 @@ def _ensemble_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str
     return ["data set", "measure", "searcher", "ours", "at the optimum", "published", "note"], rows
 
 
+def _arena_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = []
+    for r in found["rows"]:
+        reached = r["to_optimum"]
+        tests = [r.get(f"test_{measure}") for measure in ("to_optimum", "best")]
+        rows.append(
+            [r["contest"], r["searcher"], _figure(reached), str(reached["reached"]),
+             " / ".join("-" if v is None else common.number(v) for v in r["at"].values()),
+             *("" if t is None else f"{t['p_holm']:.2g} ({t['effect']:.2f})" for t in tests)]
+        )  # fmt: skip
+    points = " / ".join(str(n) for n in max((r["at"] for r in found["rows"]), key=len))
+    return ["table", "searcher", "to the optimum", "reached", f"best at {points}", "p to optimum", "p of best"], rows
+
+
 def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
     rows = [
         [f"{r['table']} {r['dataset']}", r["measure"], r["searcher"], _figure(r["ours"]), _figure(r["published"]),
@@ -182,6 +210,19 @@ def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str
         for r in found["rows"]
     ]  # fmt: skip
     return ["table", "measure", "searcher", "ours", "published", "p against ls", "note"], rows
+
+
+def _cells_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = [
+        [r["searcher"], r["measure"], str(r["runs"]), _figure(r["ours"]), _between(r["ours"]), _figure(r["published"]), _note(found, r)]
+        for r in found["rows"]
+    ]  # fmt: skip
+    return ["method", "measure", "runs", "ours", "range", "published", "note"], rows
+
+
+def _between(value: dict[str, float | None]) -> str:
+    low, high = value["min"], value["max"]
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _proxy_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:

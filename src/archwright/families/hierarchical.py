@@ -20,7 +20,7 @@ from archwright.space.cells import reductions
 if TYPE_CHECKING:
     from torch import nn
 
-VERSIONS = ("skips", "types")
+VERSIONS = ("skips", "types", "types-pooled")
 
 
 def hierarchical(
@@ -33,7 +33,7 @@ def hierarchical(
     """The family.
 
     Args:
-        version: ``skips`` or ``types``.
+        version: ``skips`` or ``types``; or ``types-pooled``, where pooling halves the image and nothing is chosen there.
         genotype: the cells, as plain data or text; an edge may carry ``none``, which gives zeros. ``normal`` and
             ``reduce`` for skips (those of second-order DARTS by default), ``type0``, ``type1`` ... for types.
         channels: of the first cells' nodes; at one and two thirds of the network they double and the image is halved.
@@ -106,7 +106,7 @@ def _check_cells(version: str, found: Cells) -> None:
         raise FamilyError(
             f"hierarchical: version {version!r} takes cells named {', '.join(sorted(wanted))}, not {', '.join(found.kinds)}"
         )
-    if version == "types" and len(numbers) != 1:
+    if version != "skips" and len(numbers) != 1:
         raise FamilyError(f"hierarchical: types of cells need equally many nodes, not {sorted(numbers)}")
     if any(found.concat[kind] != tuple(range(2, len(nodes) + 2)) for kind, nodes in found.kinds.items()):
         raise FamilyError("hierarchical: cells put out all of their nodes")

@@ -22,6 +22,8 @@ NONE = "none"
 INPUTS = 2
 """Predecessors 0 and 1 are the outputs of the cell before the last one, and of the last."""
 SUFFIX = "_concat"
+AROUND = ("sequence", "template")
+"""Keys of a genotype that are no cells: the type of each cell, and what a search of the template chose."""
 KEYS = ("genotype", "cells")
 """Where a result file may keep its genotype."""
 
@@ -119,7 +121,7 @@ def parse_cells(content: Mapping[str, Any] | str) -> Cells:
     Args:
         content: per type of cell a list of nodes, each a list of ``[operation, predecessor]``, or one flat list with two
             pairs per node, or the name of an operation that stands in the cell's place; ``TYPE_concat`` says what is
-            concatenated (all nodes by default), ``sequence`` the type of each cell of the network. As text:
+            concatenated (all nodes by default), ``sequence`` the type of each cell of the network; ``template`` is passed over. As text:
             ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=...)``, or JSON.
 
     Raises:
@@ -129,7 +131,7 @@ def parse_cells(content: Mapping[str, Any] | str) -> Cells:
         given = _call(content) if isinstance(content, str) else dict(content)
         if not all(isinstance(key, str) for key in given):
             raise ValueError("types of cells are named by words")
-        kinds = {k: _nodes(k, v) for k, v in given.items() if not k.endswith(SUFFIX) and k != "sequence"}
+        kinds = {k: _nodes(k, v) for k, v in given.items() if not k.endswith(SUFFIX) and k not in AROUND}
         if not kinds:
             raise ValueError("it has no cells")
         concat = {kind: _concat(kind, given.get(kind + SUFFIX), nodes) for kind, nodes in kinds.items()}

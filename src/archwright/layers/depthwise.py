@@ -4,7 +4,7 @@ The libraries behind torch run some backward passes of depthwise convolutions ma
 dilation, with kernels wider than 3 (gradient of the weights), and with kernels higher than the image. Here
 
 * the gradient of the input, at stride 1, is the forward convolution with the kernel turned round;
-* the gradient of the weights is put together from kernels at most 3 wide, on padded and shifted copies of the input;
+* the gradient of the weights, at stride 1, is put together from kernels at most 3 wide, on shifted copies of the input where needed;
 * columns that are two apart lie next to each other when an image of ``w`` columns and ``c`` channels is read as one of
   ``w / 2`` columns and ``2 c`` channels, so that dilation 2 needs no dilated convolution (rows in between are left out);
 * a convolution with dilation 2 and stride 2 is one without either on every second row and column.
@@ -88,14 +88,20 @@ def input_gradient(g: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: 
 
 def weight_gradient(g: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
     """Gradient of a depthwise convolution's weights, given its output's ``g``; kernel odd, padded to keep the size."""
-    c, _, size, _ = weight.shape
+    size = weight.shape[-1]
     reach = size // 2
-    if dilation == 1:
-        return _narrow_kernels(g, x, (size, size), (reach, reach), stride)
+    if stride == dilation == 1:
+        return _narrow_kernels(g, x, (size, size), (reach, reach))
     if dilation == 2 and stride == 1 and x.shape[-1] % 2 == 0:
-        found = _narrow_kernels(_pairs(g), _pairs(x), (4 * reach + 1, size), (2 * reach, reach), 1)
-        return found[:c, :, ::2] + found[c:, :, ::2]
+        return _second_columns(g, x, (4 * reach + 1, size), (2 * reach, reach))[:, :, ::2]
     return _plain(g, x, weight, (dilation * reach, dilation * reach), stride, dilation, (False, True))[1]
+
+
+def _second_columns(g: Tensor, x: Tensor, kernel: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+    """Gradient of a kernel's weights whose columns lie two apart; an even number of columns, stride 1."""
+    c = x.shape[1]
+    found = _narrow_kernels(_pairs(g), _pairs(x), kernel, padding)
+    return found[:c] + found[c:]
 
 
 def _pairs(x: Tensor) -> Tensor:
@@ -105,21 +111,31 @@ def _pairs(x: Tensor) -> Tensor:
 
 
 def _narrow_kernels(
-    g: Tensor, x: Tensor, kernel: tuple[int, int], padding: tuple[int, int], stride: int
+    g: Tensor, x: Tensor, kernel: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:  # fmt: skip
-    """Gradient of a depthwise kernel's weights, three columns at a time."""
+    """Gradient of a depthwise kernel's weights, three columns at a time; stride 1.
+
+    Of five columns, the first, third and last lie two apart, and the others are among the middle three: no copies.
+    """
     c, height, width = x.shape[1:]
-    if (kernel[1] <= WIDEST and kernel[0] <= height) or padding[1] > width:
-        return _plain(g, x, x.new_empty(c, 1, *kernel), padding, stride, 1, (False, True))[1]
-    rows = padding[0] if kernel[0] > height else 0
-    found = []
+    if padding[1] > width or (kernel[1] <= WIDEST and kernel[0] <= height):
+        return _plain(g, x, x.new_empty(c, 1, *kernel), padding, 1, 1, (False, True))[1]
+    if kernel[0] > height:
+        x, padding = functional.pad(x, (0, 0, padding[0], padding[0])), (0, padding[1])
+        return _narrow_kernels(g, x, kernel, padding)
+    if kernel[1] == 5 and width % 2 == 0:
+        found = x.new_empty(c, 1, *kernel)
+        found[..., ::2] = _second_columns(g, x, (kernel[0], 3), (padding[0], 1))
+        found[..., 1::2] = _narrow_kernels(g, x, (kernel[0], 3), (padding[0], 1))[..., ::2]
+        return found
+    parts = []
     for first in range(0, kernel[1], WIDEST):
         columns, left = min(WIDEST, kernel[1] - first), padding[1] - first
-        right = stride * (g.shape[-1] - 1) + columns - width - left
-        moved = functional.pad(x, (left, right, rows, rows))
+        right = columns - 1 - left
         part = x.new_empty(c, 1, kernel[0], columns)
-        found.append(_plain(g, moved, part, (padding[0] - rows, 0), stride, 1, (False, True))[1])
-    return torch.cat(found, dim=3)
+        moved = functional.pad(x, (left, right))
+        parts.append(_plain(g, moved, part, (padding[0], 0), 1, 1, (False, True))[1])
+    return torch.cat(parts, dim=3)
 
 
 def _differentiable(

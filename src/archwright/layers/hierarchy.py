@@ -16,7 +16,11 @@ from archwright.errors import SettingsError
 from archwright.layers.blocks import FactorizedReduce, GlobalPoolHead, ReLUConvBN
 from archwright.layers.cells import Cell, Nodes, Tower, sum_of
 from archwright.layers.operations import without_affine
+from archwright.layers.templates import PlainReduction
 from archwright.space.cells import reductions
+
+POOLING = "pooling"
+"""What stands in the place of cells where pooling halves the image."""
 
 
 class MacroNetwork(nn.Module, ABC):
@@ -121,7 +125,12 @@ class TypeNetwork(MacroNetwork):
         choice: the type at every depth; only those cells are made.
         affine: of the batch norms behind the stem.
         tower: with an auxiliary tower.
+
+    Attributes:
+        pooled: whether pooling halves the image in the place of cells.
     """
+
+    pooled = False
 
     def __init__(
         self, cells: Mapping[str, Nodes], c_in: int, num_classes: int, channels: int, depth: int,
@@ -135,6 +144,11 @@ class TypeNetwork(MacroNetwork):
         for m in range(depth):
             reduces = m in self.reductions
             width *= 1 + reduces
+            if reduces and self.pooled:
+                self.cells.append(nn.ModuleDict({POOLING: PlainReduction("maxpool", last, nodes * width)}))
+                before, last, last_reduced = last, nodes * width, True
+                self.reduced_channels += [last]
+                continue
             types = range(len(cells)) if choice is None else [choice[m]]
             made = {str(t): Cell(before, last, width, reduces, last_reduced, cells[f"type{t}"]) for t in types}
             self.cells.append(nn.ModuleDict(made))
@@ -150,7 +164,9 @@ class TypeNetwork(MacroNetwork):
         reduced = []
         for m, types in enumerate(self.cells):
             own = mix[m]
-            if isinstance(own, Tensor):
+            if POOLING in types:  # type: ignore[operator]
+                out = types[POOLING](before, last)  # type: ignore[index]
+            elif isinstance(own, Tensor):
                 out = sum_of([own[int(t)] * cell(before, last) for t, cell in types.items()])  # type: ignore[operator]
             else:
                 out = types[str(own)](before, last)  # type: ignore[index]
@@ -160,6 +176,12 @@ class TypeNetwork(MacroNetwork):
         return last, reduced
 
 
+class PooledTypeNetwork(TypeNetwork):
+    """The same with 3x3 max pooling of stride 2 and a 1x1 convolution at one and two thirds, where then nothing is chosen."""
+
+    pooled = True
+
+
 def _equal_nodes(cells: Mapping[str, Nodes]) -> int:
     numbers = {len(nodes) for nodes in cells.values()}
     if len(numbers) != 1:
@@ -167,5 +189,7 @@ def _equal_nodes(cells: Mapping[str, Nodes]) -> int:
     return numbers.pop()
 
 
-NETWORKS: Mapping[str, type[SkipNetwork] | type[TypeNetwork]] = {"skips": SkipNetwork, "types": TypeNetwork}
+NETWORKS: Mapping[str, type[SkipNetwork] | type[TypeNetwork]] = {
+    "skips": SkipNetwork, "types": TypeNetwork, "types-pooled": PooledTypeNetwork,
+}  # fmt: skip
 """By version of hierarchical search."""

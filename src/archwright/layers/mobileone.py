@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.layers.blocks import ConvNormAct, SqueezeExcite
+from archwright.layers.blocks import ConvNormAct, SqueezeExcite, every, stride_before
 
 SE_REDUCTION = 16
 
@@ -35,7 +35,8 @@ class MobileOneConv(nn.Module):
     ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(ConvNormAct(c_in, c_out, kernel, stride, groups, act="") for _ in range(branches))
-        self.scale = ConvNormAct(c_in, c_out, 1, stride, groups, act="") if kernel > 1 else None
+        self.before = stride_before(c_in, stride)
+        self.scale = ConvNormAct(c_in, c_out, 1, stride // self.before, groups, act="") if kernel > 1 else None
         self.skip = nn.BatchNorm2d(c_out) if c_in == c_out and stride == 1 else None
         self.se = SqueezeExcite(c_out, SE_REDUCTION) if se else nn.Identity()
         self.act = nn.ReLU()
@@ -43,9 +44,12 @@ class MobileOneConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block."""
         total = self.branches[0](x)
-        for branch in [*self.branches[1:], self.scale, self.skip]:
-            if branch is not None:
-                total = total + branch(x)
+        for branch in self.branches[1:]:
+            total = total + branch(x)
+        if self.scale is not None:
+            total = total + self.scale(every(x, self.before))
+        if self.skip is not None:
+            total = total + self.skip(x)
         out: Tensor = self.act(self.se(total))
         return out
 

@@ -92,12 +92,13 @@ class _WeightedSum(torch.autograd.Function):
             first = terms[0]
             small, mean, variance = _folded(eps, scales[:count], matrices, [_flat(d) for d in terms[:count]])
             shape = (first.shape[0], matrices.shape[1], *first.shape[2:])
-            out = first.new_empty(shape).contiguous(memory_format=torch.channels_last)
+            out = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=torch.channels_last)
             _products(_flat(out), terms[:count], small[0], -(small[0] @ small[1].unsqueeze(2)).sum((0, 2)))
         for scale, term in zip(scales[count:], terms[count:]):
             out.addcmul_(term, scale)
         ctx.save_for_backward(scales, *small, *terms)
         ctx.mark_non_differentiable(mean, variance)
+        ctx.set_materialize_grads(False)
         return out, mean, variance
 
     @staticmethod

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 from archwright.errors import FamilyError, unknown
+from archwright.layers.blocks import every, stride_before
 from archwright.layers.cells import CellNetwork, MakeCell
 from archwright.layers.operations import without_affine
 
@@ -65,15 +66,34 @@ TEMPLATES: Mapping[str, Template] = {
 """The eleven ablations by name, one of them in two forms, and the template without any."""
 
 
-def template(name: str) -> Template:
-    """A template by name.
+def template(which: str | Mapping[str, Any]) -> Template:
+    """A template by name, or from its attributes as plain data.
 
     Raises:
-        FamilyError: there is none of this name.
+        FamilyError: there is none of this name, or an attribute is no template's.
     """
-    if name not in TEMPLATES:
-        raise FamilyError(unknown("template", name, TEMPLATES))
-    return TEMPLATES[name]
+    if isinstance(which, Mapping):
+        return _from_attributes(which)
+    if which not in TEMPLATES:
+        raise FamilyError(unknown("template", which, TEMPLATES))
+    return TEMPLATES[which]
+
+
+def _from_attributes(values: Mapping[str, Any]) -> Template:
+    known = [attribute.name for attribute in fields(Template)]
+    for name in values:
+        if name not in known:
+            raise FamilyError(unknown("attribute of a template", name, known))
+    for name, kinds in (("stem", get_args(Stem)), ("reduction", get_args(Reduction))):
+        if name in values and values[name] not in kinds:
+            raise FamilyError(unknown(f"{name} of a template", str(values[name]), kinds))
+    return Template(**{**values, "without": tuple(values.get("without", ()))})
+
+
+def plain(around: Template) -> str | dict[str, Any]:
+    """The inverse of :func:`template`: the name, where there is one."""
+    named = next((name for name, known in TEMPLATES.items() if known == around), None)
+    return named or {**asdict(around), "without": list(around.without)}
 
 
 class Copies(nn.Module):
@@ -94,9 +114,9 @@ class PlainReduction(nn.Module):
 
     def __init__(self, kind: Reduction, c_in: int, c_out: int, affine: bool = True) -> None:
         super().__init__()
-        self.strided = kind == "conv"
+        self.before = stride_before(c_in, 2) if kind == "conv" else 1
         if kind == "conv":
-            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, bias=False)
+            self.body: nn.Module = nn.Conv2d(c_in, c_out, 1, 2 // self.before, bias=False)
             return
         pool = nn.MaxPool2d(3, 2, 1) if kind == "maxpool" else nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         body = nn.Sequential(pool, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
@@ -104,7 +124,7 @@ class PlainReduction(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, *_: object) -> Tensor:
         """``batch x c_out x ceil(h / 2) x ceil(w / 2)``."""
-        out: Tensor = self.body(last[:, :, ::2, ::2] if self.strided else last)
+        out: Tensor = self.body(every(last, self.before))
         return out
 
 

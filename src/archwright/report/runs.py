@@ -109,7 +109,7 @@ def summarise(groups: Sequence[Runs], metrics: Sequence[str] = ()) -> list[dict[
 def _is_result(name: str) -> bool:
     first, _, rest = name.partition(".")
     shown = rest.endswith("accuracy") or rest in ("seconds", "peak_memory_mb")
-    retrained = first == "retrain" and "." not in rest and rest not in ("epochs", "latency_batch")
+    retrained = first == "retrain" and "." not in rest and rest not in ("epochs", "latency_batch", "examples")
     ranked = first == "ranking" and rest.rpartition(".")[2] in ("accuracy", "rank", "spearman", "kendall")
     return name == "expected_latency" or ranked or retrained or (first == "search" and shown)
 

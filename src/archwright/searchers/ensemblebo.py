@@ -14,6 +14,7 @@ from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Evaluation, Goal
 from archwright.searchers.acquisition import ACQUISITIONS, best_first, hypervolume_first
 from archwright.searchers.base import Clues, Searcher, Worth, worth
+from archwright.searchers.lsgp import LSGP
 from archwright.space import Architecture, Space
 
 Matrix = NDArray[np.float64]
@@ -39,13 +40,16 @@ class EnsembleBO(Searcher):
         repeat, with fidelities:
             low picks  <- the `low_batch` best by a forest: one-hot, clues -> value of a short training
             high picks <- the `high_batch` best by a second forest: one-hot, clues, value of the short training (known or as the
-                          first forest predicts it) -> value of a full training; by the first forest until six are known
-        without: one pick at a time by a forest: one-hot, clues -> value
+                          first forest predicts it) -> value of a full training; by the first forest until six are known;
+                         `local` of them are those of `ls-gp`, which is told of all full trainings
+        without: one pick at a time by a forest: one-hot, clues -> value; every second one is that of `ls-gp`
         "best" is by the acquisition, with the trees as samples
 
     The second forest sees next to each other what an architecture is, what it promises untrained and how it began, and so
     learns from the full trainings which of these to trust; it needs no weights for fidelities or proxies. Values are normal
-    scores of ranks, so that scales and outliers do not matter; what failed or broke a bound ranks last, by how much it broke
+    scores of ranks, so that scales and outliers do not matter. Where short trainings mislead, or the forest has seen nothing like the
+    best, the mean of trees stays away from it for good; the picks of a local search, guided by a Gaussian process of the full trainings
+    alone (:class:`~archwright.searchers.lsgp.LSGP`), depend on neither. What failed or broke a bound ranks last, by how much it broke
     it. Several objectives are one of three things, by ``several``: random weights for each batch, which maximises the least of the
     weighted ranks (``chebyshev``); the first objective under random bounds on the others, within the known values, for each
     batch (``epsilon``); or a forest for each and the expected improvement of the hypervolume over six parts of them
@@ -65,6 +69,7 @@ class EnsembleBO(Searcher):
         acquisition: ``mean``, ``ei``, ``pi``, ``ucb`` or ``ts``. By default (``auto``) the mean with fidelities, where a batch of
             short trainings explores and the second forest has few values to be sure of, and expected improvement without.
         several: ``chebyshev``, ``epsilon`` or ``hypervolume``, see above.
+        local: full picks per round that are those of ``ls-gp`` (without fidelities, 0 for none); one objective only.
         fidelities: what an evaluation may have, ascending, the last is 1.
         clues: of architectures, or ``None``.
 
@@ -92,6 +97,7 @@ class EnsembleBO(Searcher):
         trees: int = 100,
         acquisition: str = "auto",
         several: str = "chebyshev",
+        local: int = 1,
         fidelities: Sequence[float] = (FULL,),
         clues: Clues | None = None,
     ) -> None:
@@ -110,6 +116,10 @@ class EnsembleBO(Searcher):
             raise SettingsError(unknown("acquisition", acquisition, (AUTO, *ACQUISITIONS)))
         if several not in SEVERAL:
             raise SettingsError(unknown("treatment of several objectives", several, SEVERAL))
+        if not 0 <= local <= high_batch:
+            raise SettingsError(f"local must be from 0 to high_batch, which is {high_batch}, not {local}")
+        self.local = local
+        self._local_search = LSGP(space, goal, seed=seed) if local and len(goal.objectives) == 1 else None
         self.several = several if len(goal.objectives) > 1 else "chebyshev"
         self.initial, self.low_batch, self.high_batch = initial, low_batch, high_batch
         self.profiled, self.trees, self.clues = profiled, trees, clues
@@ -151,6 +161,8 @@ class EnsembleBO(Searcher):
         self.told.setdefault(asked, {})[architecture] = value
         if asked == FULL:
             self.known[architecture] = value
+            if self._local_search is not None:
+                self._local_search.tell(architecture, evaluation)
 
     def _anything(self) -> Architecture | None:
         """A random architecture that is not known in full, when there are no candidates left to choose from."""
@@ -177,10 +189,21 @@ class EnsembleBO(Searcher):
                 if architecture is not None and (architecture, fidelity) not in self._queue:
                     self._queue.append((architecture, fidelity))
             return
-        candidates = self._candidates(fidelity)
-        if not candidates:
-            return
-        self._queue.extend((candidates[i], fidelity) for i in self._order(candidates, fidelity)[:picks])
+        chosen = self._local_picks(picks) if fidelity == FULL else []
+        if len(chosen) < picks and (candidates := self._candidates(fidelity)):
+            best = (candidates[i] for i in self._order(candidates, fidelity)[: picks + len(chosen)])
+            chosen = list(dict.fromkeys([*chosen, *best]))[:picks]
+        self._queue.extend((architecture, fidelity) for architecture in chosen)
+
+    def _local_picks(self, picks: int) -> list[Architecture]:
+        """What the local search would evaluate next, if it is its turn."""
+        search, known = self._local_search, len(self.known)
+        if search is None or known < FEWEST or (self.low == FULL and known % 2):
+            return []
+        search.pending = dict(self.pending)
+        found = search.ask(min(self.local, picks))
+        search.pending = {}
+        return found
 
     def _order(self, candidates: list[Architecture], fidelity: float) -> NDArray[np.int64]:
         """Positions of the candidates, the most promising first."""

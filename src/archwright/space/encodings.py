@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from archwright.errors import SpaceError, unknown
 from archwright.space.architecture import Architecture
-from archwright.space.parameters import Integer, Parameter
+from archwright.space.parameters import Choice, Integer, Parameter
 
 if TYPE_CHECKING:
     from archwright.space.space import Space
 
-KINDS = ("ordinal", "one_hot", "adjacency", "path")
+KINDS = ("ordinal", "one_hot", "thermometer", "adjacency", "path")
 
 
 def codes(space: Space, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
@@ -60,8 +60,8 @@ def encode(space: Space, architectures: Sequence[Architecture], kind: str) -> ND
     rows = _rows(architectures)
     if kind == "ordinal":
         return np.stack([_ordinal(n, p, rows) for n, p in space.parameters.items()], axis=1)
-    if kind == "one_hot":
-        return np.hstack([_one_hot(n, p, rows) for n, p in space.parameters.items()])
+    if kind in ("one_hot", "thermometer"):
+        return np.hstack([_by_value(n, p, rows, kind) for n, p in space.parameters.items()])
     blocks = []
     for cell in space.cells:
         columns_ = [_column(name, space.parameters[name], rows) for name in cell.names]
@@ -76,6 +76,12 @@ def columns(space: Space, kind: str) -> list[str]:
         return list(space.names)
     if kind == "one_hot":
         return [label for name, p in space.parameters.items() for label in labels(name, p)]
+    if kind == "thermometer":
+        return [
+            label.replace(f"{name}=", f"{name}>=", 1) if _is_ordered(p) else label
+            for name, p in space.parameters.items()
+            for label in labels(name, p)
+        ]
     return [label for cell in space.cells for label in cell.columns(kind)]
 
 
@@ -83,7 +89,9 @@ def _check(space: Space, kind: str) -> None:
     if kind not in KINDS:
         raise SpaceError(unknown("encoding", kind, KINDS))
     if kind in ("adjacency", "path") and not space.cells:
-        raise SpaceError(f"the encoding {kind!r} is of cell graphs, and this space has none; use ordinal or one_hot")
+        raise SpaceError(
+            f"the encoding {kind!r} is of cell graphs, and this space has none; use ordinal, one_hot or thermometer"
+        )
 
 
 def _rows(architectures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -151,6 +159,17 @@ def _one_hot(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]])
     column = _column(name, parameter, rows)
     one_hot: NDArray[np.float64] = (column[:, None] == np.arange(parameter.count)).astype(np.float64)
     return one_hot
+
+
+def _by_value(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]], kind: str) -> NDArray[np.float64]:
+    one_hot = _one_hot(name, parameter, rows)
+    if kind == "one_hot" or not _is_ordered(parameter):
+        return one_hot
+    return np.asarray(one_hot[:, ::-1].cumsum(axis=1)[:, ::-1])
+
+
+def _is_ordered(parameter: Parameter) -> bool:
+    return isinstance(parameter, Integer) or (isinstance(parameter, Choice) and parameter.ordered)
 
 
 def pooled(space: Space) -> tuple[list[str], NDArray[np.float64]]:

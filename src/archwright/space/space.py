@@ -389,7 +389,8 @@ class Space:
 
         ``ordinal``: one column per parameter, the index of its value, or its place in the range from 0 to 1 where the
         parameter is real; -1 where it is not active. ``one_hot``: one column per value (one for a real or long integer
-        parameter, its place in the range); zeros where not active. ``adjacency``, ``path``: of the cells.
+        parameter, its place in the range); zeros where not active. ``thermometer``: the same, but integers and ordered choices
+        have ones up to their value (*at least this*), so that near values are alike. ``adjacency``, ``path``: of the cells.
 
         Raises:
             SpaceError: unknown kind, or one that needs a cell in a space without.

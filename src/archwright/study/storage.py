@@ -316,6 +316,11 @@ def load_trials(path: Path, url: str | None) -> tuple[Mapping[str, Any], list[Tr
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None and not (path / "study.db").is_file():
+        if any((path / name).is_file() for name in ("oneshot.json", "runs.json")):
+            raise StudyError(
+                f"{path} is of archwright oneshot and has no trials; archwright oneshot-report and archwright cells read it, and "
+                "archwright export takes the folder of each of its runs"
+            )
         raise StudyError(
             f"there is no study in {path}: it has no study.db; start one with archwright search ... --study {path}"
         )

@@ -21,8 +21,11 @@ from archwright.families.hierarchical import VERSIONS, initial_template
 from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.layers.hierarchy import NETWORKS, MacroNetwork
+from archwright.layers.templates import TEMPLATES
 from archwright.shapes import merged
-from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
+from archwright.space.cells import reductions
+from archwright.supernet.duo import Duo
+from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.micro import MicroFound, MicroSettings, check_images, search_cells, shared_heads
 from archwright.supernet.settings import JointSettings
 
@@ -69,6 +72,14 @@ class Hierarchical:
         choice = initial_template(self.version, depth, len(self.cells)) if initial else self.choice
         return NETWORKS[self.version](self.cells, c_in, num_classes, channels, depth, choice, tower=tower)
 
+    @property
+    def sequence(self) -> tuple[str, ...]:
+        """The type of the cell at every depth."""
+        if self.version == "types":
+            return tuple(f"type{chosen}" for chosen in self.choice)
+        depth = len(self.choice) + 1
+        return tuple("reduce" if m in reductions(depth) else "normal" for m in range(depth))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
@@ -85,13 +96,22 @@ def macro_settings(
 ) -> JointSettings:
     """Settings of the macro search: another learning rate, two warm-up epochs in version 2, and no penalties on operations
     (Herron 2023, chapter 6, which does not say whether the learning rate is gamma's or the weights')."""
-    warmup = 2 if version == "types" else 1
+    warmup = 1 if version == "skips" else 2
     rates = {"arch_lr": lr} if lr_of == "gamma" else {"lr": lr, "lr_min": min(lr, settings.lr_min)}
     return replace(settings, warmup_epochs=warmup, penalty=0.0, alpha_l1=0.0, **rates)  # type: ignore[arg-type]
 
 
+def micro_settings(version: str, micro: MicroSettings) -> MicroSettings:
+    """What the search of the cells finds: a normal and a reduction cell, or four types that take turns."""
+    if version == "skips":
+        return micro
+    return replace(
+        micro, types=TYPES, template=TEMPLATES["abl_reduce_max"] if version == "types-pooled" else micro.template
+    )
+
+
 def search_template(
-    data: Data, version: Literal["skips", "types"], cells: Mapping[str, Nodes], settings: JointSettings, *,
+    data: Data, version: str, cells: Mapping[str, Nodes], settings: JointSettings, *,
     channels: int = 16, depth: int = 20, seed: int = 0, device: str | torch.device = "cpu",
     checkpoint: Path | None = None, on_epoch: OnEpoch | None = None,
 ) -> Found:  # fmt: skip
@@ -99,7 +119,7 @@ def search_template(
 
     Args:
         data: images.
-        version: ``skips`` or ``types``.
+        version: ``skips``, ``types`` or ``types-pooled``.
         cells: ``normal`` and ``reduce``; or ``type0`` and so on.
         settings: of the search; see :func:`macro_settings`.
         channels, depth: of both networks.
@@ -149,7 +169,7 @@ def macro_duo(
 
 
 def search_hierarchically(
-    data: Data, version: Literal["skips", "types"], micro: MicroSettings, settings: JointSettings, *,
+    data: Data, version: str, micro: MicroSettings, settings: JointSettings, *,
     macro: JointSettings | None = None, seed: int = 0, device: str | torch.device = "cpu",
     folder: Path | None = None, on_epoch: OnEpoch | None = None,
 ) -> Hierarchical | None:  # fmt: skip
@@ -157,7 +177,7 @@ def search_hierarchically(
 
     Args:
         data: images.
-        version: ``skips`` (version 1) or ``types`` (version 2).
+        version: ``skips`` (version 1), ``types`` (version 2), or ``types-pooled``, which halves the image by pooling.
         micro: what is searched; version 2 makes its cells four types that take turns.
         settings: of the micro search.
         macro: of the macro search, at the depth of the evaluation network; by default :func:`macro_settings` of ``settings``.
@@ -174,7 +194,7 @@ def search_hierarchically(
     """
     if version not in VERSIONS:
         raise SettingsError(unknown("version of hierarchical search", version, VERSIONS))
-    micro = replace(micro, types=TYPES) if version == "types" else micro
+    micro = micro_settings(version, micro)
     files = [None if folder is None else folder / f"{phase}.safetensors" for phase in ("micro", "macro")]
     found = search_cells(data, micro, settings, seed=seed, device=device, checkpoint=files[0], on_epoch=on_epoch)
     if not found.search.complete:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,9 @@ from archwright.data import Data
 from archwright.errors import SettingsError
 from archwright.evaluate.devices import resolve_device, seeded
 from archwright.evaluate.memory import Lifetimes, values_kept
+from archwright.evaluate.settings import Training
 from archwright.evaluate.twins import bytes_of, kept, state
-from archwright.supernet.joint import Duo
+from archwright.supernet.duo import Duo
 from archwright.supernet.settings import JointSettings
 
 MB = 2**20
@@ -46,24 +47,51 @@ def search_memory(duo: Duo, settings: JointSettings, data: Data) -> int:
         data: images.
     """
     batch = min(settings.batch_size, len(data.train) // 2)
-    networks = (duo.student, duo.teacher, duo.heads)
-    student, both = (
-        bytes_of(duo.student.parameters()),
-        bytes_of([*duo.student.parameters(), *duo.teacher.parameters()]),
-    )
-    held = sum(bytes_of(state(network).values()) for network in networks) + both + student
-    held += sum(split.inputs.nbytes for split in (data.train, data.validation))
+    student, networks = bytes_of(duo.student.parameters()), (duo.student, duo.teacher, duo.heads)
+    held = sum(bytes_of(state(network).values()) for network in networks)
+    held += bytes_of([*duo.student.parameters(), *duo.teacher.parameters()]) + student
     if any(step.unrolled for step in settings.joint_steps):
         held += 3 * student
     trains = any("w_E" in step.updates for step in settings.joint_steps)
+    alive = _alive(networks, lambda: _step(duo, torch.rand(FEW, *data.input_shape), trains))
+    return _scaled(held, alive - student, batch, data)
+
+
+def training_memory(network: nn.Module, training: Training, data: Data) -> int:
+    """Bytes that a training needs at most, by estimate, like :func:`search_memory`.
+
+    Args:
+        network: left as it was, on the CPU.
+        training: its batch counts.
+        data: to train with.
+    """
+    own = bytes_of(network.parameters())
+
+    def step() -> None:
+        outputs = network.train()(torch.rand(FEW, *data.input_shape))
+        every = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = torch.cat(every).square().sum()
+        torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+
+    held = bytes_of(state(network).values()) + 2 * own
+    return _scaled(held, _alive((network,), step) - own, min(training.batch_size, len(data.train)), data)
+
+
+def _alive(networks: Sequence[nn.Module], step: Callable[[], None]) -> int:
+    """Bytes of tensors that are made and alive at most in a step."""
     with ExitStack() as as_they_were:
         as_they_were.enter_context(seeded(0))
         for network in networks:
             as_they_were.enter_context(kept(network))
             as_they_were.enter_context(values_kept(network))
         with Lifetimes() as lifetimes:
-            _step(duo, torch.rand(FEW, *data.input_shape), trains)
-    return int(MARGIN * (held + max(0, int(lifetimes.peak) - student) * batch / FEW))
+            step()
+    return int(lifetimes.peak)
+
+
+def _scaled(held: int, alive: int, batch: int, data: Data) -> int:
+    examples = sum(split.inputs.nbytes for split in (data.train, data.validation))
+    return int(MARGIN * (held + examples + max(0, alive) * batch / FEW))
 
 
 def _step(duo: Duo, x: Tensor, trains_evaluation: bool) -> None:
@@ -99,36 +127,30 @@ def _left_by_groups() -> list[int]:
 
 
 def mind_memory(
-    duo: Duo, settings: JointSettings, data: Data, *, device: str | torch.device, say: Callable[[str], object],
-    what: str = "the search", processes: int = 1, memory: Memory = "check",
+    needed: int, what: str, lower: str, *, device: str | torch.device, say: Callable[[str], object],
+    processes: int = 1, memory: Memory = "check",
 ) -> None:  # fmt: skip
-    """Say what a search will need and what is there.
+    """Say what is needed and what is there.
 
     Args:
-        duo: the networks.
-        settings: of the search.
-        data: images.
+        needed: bytes, by estimate.
+        what: needs them.
+        lower: what would need less.
         device: where.
         say: called with a line.
-        what: is searched, for the line.
-        processes: so many such searches at once.
+        processes: that need so much at once.
         memory: ``ignore`` to go on where it is not enough.
 
     Raises:
         SettingsError: it is not enough.
     """
     where = resolve_device(device)
-    needed, free = processes * search_memory(duo, settings, data), free_memory(where)
+    needed, free = processes * needed, free_memory(where)
     at_once = f" in {processes} processes" if processes > 1 else ""
     line = f"{what} needs about {needed / MB:,.0f} MB{at_once}; {where} has {free / MB:,.0f} MB free"
-    if needed <= free or memory == "ignore":
-        say(line)
-        return
-    lower = "workers, " if processes > 1 else ""
-    raise SettingsError(
-        f"{line}: lower {lower}batch_size ({settings.batch_size}), channels, search_cells, nodes or the operations, or go on "
-        "regardless with --option memory=ignore"
-    )
+    if needed > free and memory != "ignore":
+        raise SettingsError(f"{line}: lower {lower}, or go on regardless with --option memory=ignore")
+    say(line)
 
 
 class Peak:

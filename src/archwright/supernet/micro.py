@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -33,7 +32,8 @@ from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.shapes import merged
 from archwright.space.cells import reductions
 from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
-from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
+from archwright.supernet.duo import Duo
+from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.mixture import State, mixture
 from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
@@ -96,10 +96,8 @@ class MicroSettings:
             raise SettingsError(f"evaluation_affine must be true or false, not {self.evaluation_affine!r}")
         if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
             raise SettingsError("a cell search needs at least one node and channel, and three cells in each network")
-        if self.types < 0 or (self.types and self.template.reduction != "cell"):
-            raise SettingsError(
-                "cell types that take turns need reduction cells in their template, and cannot be negative"
-            )
+        if self.types < 0:
+            raise SettingsError(f"the number of cell types cannot be negative, and is {self.types}")
         if self.lists is not None and zeros(self.zeros).search:
             raise SettingsError(f"lists of single edges have no zero operation; leave {self.zeros} out")
         for name in self.columns:
@@ -154,9 +152,14 @@ class MicroSettings:
         """The cell type at a position."""
         return f"type{position % self.types}" if self.types else "reduce" if reduces else "normal"
 
+    def positions(self, cells: int) -> list[int]:
+        """Where a network has cells rather than what replaces reduction cells."""
+        plain = self.template.reduction != "cell"
+        return [m for m in range(cells) if not (plain and m in reductions(cells))]
+
     def counts(self, cells: int) -> dict[str, int]:
         """How many cells of each type a network has."""
-        kinds = [self.kind(m, m in reductions(cells)) for m in range(cells)]
+        kinds = [self.kind(m, m in reductions(cells)) for m in self.positions(cells)]
         return {kind: kinds.count(kind) for kind in self.kinds}
 
 
@@ -313,7 +316,7 @@ def random_cells(micro: MicroSettings, seed: int) -> dict[str, Nodes]:
 
 def mixed_network(micro: MicroSettings, c_in: int, num_classes: int, cells: int, none: str = "zero") -> CellNetwork:
     """A network of mixed cells; its batch norms do not scale, but for the stem's. ``none`` stands for no operation."""
-    positions, lists = count(), micro.edge_lists
+    positions, lists = iter(micro.positions(cells)), micro.edge_lists
 
     def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
         kind = micro.kind(next(positions), reduces)
@@ -350,7 +353,8 @@ def final_network(
     widths = {len(nodes) for nodes in cells.values()}
     if len(widths) != 1:
         raise SettingsError(f"the cells of a network need equally many nodes, not {sorted(widths)}")
-    positions = count()
+    plain = reductions(depth) if around.reduction != "cell" else ()
+    positions = iter([m for m in range(depth) if m not in plain])
 
     def make(before: int, last: int, width: int, reduces: bool, last_reduced: bool) -> nn.Module:
         kind = f"type{next(positions) % types}" if types else "reduce" if reduces else "normal"

@@ -30,7 +30,8 @@ from archwright.shapes import merged
 from archwright.space import Architecture
 from archwright.space.architecture import Value
 from archwright.supernet.discretisation import ZEROS, ZeroConfiguration
-from archwright.supernet.joint import Duo, Found, OnEpoch, joint_search
+from archwright.supernet.duo import Duo
+from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.micro import check_images, shared_heads
 from archwright.supernet.settings import JointSettings
 

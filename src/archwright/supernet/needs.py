@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from archwright.data import Data
 from archwright.layers.bands import merge_in_stem
 from archwright.layers.cells import Nodes
 from archwright.shapes import merged
-from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings
-from archwright.supernet.joint import Duo
-from archwright.supernet.memory import Peak, mind_memory
+from archwright.supernet.duo import Duo
+from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, micro_settings
+from archwright.supernet.memory import Peak, mind_memory, search_memory
 from archwright.supernet.methods import OneShot
 from archwright.supernet.micro import MicroSettings, micro_duo
 from archwright.supernet.nasbench201 import EdgeSettings, edge_duo
@@ -41,8 +40,8 @@ def mind_template(
     Raises:
         SettingsError: see :func:`mind_cells`.
     """
-    types = version == "types"
-    mind_cells(asked, data, replace(micro, types=TYPES) if types else micro, settings, say)
+    types = version != "skips"
+    mind_cells(asked, data, micro_settings(version, micro), settings, say)
     heavy = next((name for name in ("sep_conv_5x5", "sep_conv_3x3") if name in micro.operations), micro.operations[-1])
     nodes: Nodes = [[(heavy, 0), (heavy, 1)]] * micro.nodes
     cells = dict.fromkeys((f"type{t}" for t in range(TYPES)) if types else ("normal", "reduce"), nodes)
@@ -72,6 +71,9 @@ def _mind(
 ) -> None:
     for network in (duo.student, duo.teacher):
         merge_in_stem(network, data.input_shape)
+    workers = "workers, " if processes > 1 else ""
     mind_memory(
-        duo, settings, data, device=asked.device, say=say, what=what, processes=processes, memory=asked.run.memory
+        search_memory(duo, settings, data), what,
+        f"{workers}batch_size ({settings.batch_size}), channels, search_cells, nodes or the operations",
+        device=asked.device, say=say, processes=processes, memory=asked.run.memory,
     )  # fmt: skip

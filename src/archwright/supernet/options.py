@@ -10,7 +10,12 @@ from archwright.data import Data
 from archwright.errors import SettingsError, unknown
 from archwright.evaluate.settings import Training
 
-CHOICES = {"retrain_on": ("all", "train"), "memory": ("check", "ignore"), "macro_lr_of": ("gamma", "weights")}
+CHOICES = {
+    "retrain_on": ("all", "train"),
+    "memory": ("check", "ignore"),
+    "macro_lr_of": ("gamma", "weights"),
+    "type_reduction": ("cell", "pool"),
+}
 SIZES = ((3.0e6, 3e-4, 0.2), (3.5e6, 3e-4, 0.3), (float("inf"), 5e-4, 0.3))
 """Below so many parameters the public code of CDARTS retrains with this weight decay and drop path."""
 
@@ -25,6 +30,7 @@ class RunOptions:
         centre_safe: no crop and no cutout, in the search and in retraining, for labels that depend on an image's centre.
         keep_tower: the auxiliary tower stays in retraining where the template has no heads.
         retrain_on: ``all`` examples that are not for the test, or ``train`` without the validation split.
+        type_reduction: what halves the image where types of cells are searched: a ``cell`` with stride, or ``pool``.
         macro_lr, macro_lr_of: a learning rate of the second search of hierarchical methods, and of what it is.
         by_size: weight decay and drop path of retraining follow the number of parameters (:data:`SIZES`).
         memory: whether a search that needs more memory than there is, is refused (``check``) or goes on.
@@ -41,6 +47,7 @@ class RunOptions:
     memory: Literal["check", "ignore"] = "check"
     macro_lr: float = 3e-3
     macro_lr_of: Literal["gamma", "weights"] = "gamma"
+    type_reduction: Literal["cell", "pool"] = "cell"
 
     def __post_init__(self) -> None:
         for option in fields(self):

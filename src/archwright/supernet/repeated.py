@@ -12,6 +12,7 @@ from archwright.data import Data
 from archwright.report.runs import Runs, summarise
 from archwright.supernet.methods import OneShot, whole
 from archwright.supernet.running import Judge, run_oneshot
+from archwright.supernet.transfer import of_run
 
 
 def run_repeatedly(
@@ -42,7 +43,8 @@ def run_repeatedly(
         if say is not None:
             say(f"run {seed - asked.seed + 1} of {runs}, seed {seed}")
         own = None if folder is None else folder / f"run-{seed}"
-        results.append(run_oneshot(replace(asked, seed=seed), data, own, say, judge))
+        run = replace(asked, seed=seed, cells=of_run(asked.cells, seed))
+        results.append(run_oneshot(run, data, own, say, judge))
     summary = summarise([Runs(asked.method, tuple(results))])[0]["metrics"]
     found: dict[str, Any] = {"method": asked.method, "runs": results, "summary": summary}
     if folder is None:

@@ -41,6 +41,7 @@ from archwright.supernet.retraining import (
 from archwright.supernet.searched import Searched, told
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Tournament
+from archwright.supernet.transfer import found_before, read_found
 
 Judge = Callable[[Mapping[str, Any]], dict[str, Any]]
 """From the result of a search to what a table says of it."""
@@ -86,7 +87,7 @@ def run_oneshot(
     if asked.retrain:
         for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
-            result[name], made = _retrained(asked, design, data, training, folder, name)
+            result[name], made = _retrained(asked, design, data, training, folder, name, say)
             files |= made
     if folder is not None:
         if found.history:
@@ -105,6 +106,8 @@ def _prepared(asked: OneShot, data: Data) -> Callable[..., Searched]:
     Raises:
         SettingsError: settings that make no sense, or data that cannot be searched.
     """
+    if asked.cells:
+        return partial(found_before, asked, read_found(asked))
     if asked.family == "nasbench201":
         method, edge, settings = asked.edges()
         check_data(data, edge)
@@ -152,7 +155,9 @@ def _template(
     asked: OneShot, data: Data, micro: MicroSettings, settings: JointSettings, size: Mapping[str, int],
     folder: Path | None, say: Callable[[str], object],
 ) -> Searched:  # fmt: skip
-    version: Any = find_method(asked.method).search
+    version: str = find_method(asked.method).search
+    if version == "types" and asked.run.type_reduction == "pool":
+        version = "types-pooled"
     micro = replace(micro, evaluation_cells=size["cells"])
     mind_template(asked, data, version, micro, settings, size["cells"], say)
     peak = peak_of(asked, folder)
@@ -166,7 +171,8 @@ def _template(
     design = template_design(version, found.cells, found.choice, size["channels"])
     assert design.family.default is not None
     return Searched(
-        {kind: _plain(nodes) for kind, nodes in found.cells.items()} | {"template": list(found.choice)},
+        {kind: _plain(nodes) for kind, nodes in found.cells.items()}
+        | {"template": list(found.choice), "sequence": list(found.sequence)},
         {"retrain": design, "initial": Design(design.family, design.family.default)},
         found.to_json()["seconds"],
         len(found.micro.search.curve) + len(found.macro.curve),
@@ -251,13 +257,19 @@ def _design(asked: OneShot, cells: Mapping[str, Nodes], micro: MicroSettings, si
 
 
 def _retrained(
-    asked: OneShot, design: Design, data: Data, training: Training, folder: Path | None, name: str
+    asked: OneShot,
+    design: Design,
+    data: Data,
+    training: Training,
+    folder: Path | None,
+    name: str,
+    say: Callable[[str], object],
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """Figures and exported files."""
     checkpoint = None if folder is None else folder / f"{name}.safetensors"
     network, figures, validation = retrain(
         design, data, training, seed=asked.seed, device=asked.device, checkpoint=checkpoint, run=asked.run,
-        given=asked.training,
+        given=asked.training, say=say,
     )  # fmt: skip
     if folder is None:
         return figures, {}
@@ -277,7 +289,7 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
     """
     identity = {
         "family": asked.family, "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
-        "data": data.fingerprint,
+        "data": data.fingerprint, "cells": asked.cells,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
     path = folder / SETTINGS
@@ -286,7 +298,7 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
             there = json.loads(path.read_text())
         except ValueError as error:
             raise SettingsError(f"{path} cannot be read ({error}); take another folder") from error
-        differing = [name for name in identity if {"family": "darts", **there}.get(name) != identity[name]]
+        differing = [name for name in identity if {"family": "darts", "cells": "", **there}.get(name) != identity[name]]
         if differing:
             raise SettingsError(
                 f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"

@@ -27,22 +27,24 @@ class DeepEnsembleSurrogate(Regressor):
 
     Args:
         space, seed: see :class:`~archwright.surrogate.base.Regressor`.
-        encoding: ``one_hot``, ``ordinal``, as published, or another one of the space; scaled to -1 to 1. A number per choice
-            says that values in the middle are like both their neighbours, which is seldom so.
-        epochs: of the training.
+        encoding: of the space, scaled to -1 to 1. The published one is ``ordinal``; that choices without order have one makes
+            such a network rank badly where it is not pretrained.
+        epochs, lr: of the training. At the published rate of 0.005 networks of many inputs may end up predicting a constant.
     """
 
     summary: ClassVar[str] = "deep ensemble of Ouertatani (2024), not pretrained"
 
-    def __init__(self, space: Space, *, seed: int = 0, encoding: str = "one_hot", epochs: int = 60) -> None:
+    def __init__(
+        self, space: Space, *, seed: int = 0, encoding: str = "thermometer", epochs: int = 60, lr: float = 1e-3
+    ) -> None:
         super().__init__(space, seed=seed)
-        self.encoding, self.epochs = encoding, epochs
+        self.encoding, self.epochs, self.lr = encoding, epochs, lr
 
     def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
         return np.asarray(encoded(self.space, architectures, self.encoding).double().numpy())
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
-        self._ensemble = DeepEnsemble(rows.shape[1], 1, seed=self.seed)
+        self._ensemble = DeepEnsemble(rows.shape[1], 1, lr=self.lr, seed=self.seed)
         self._ensemble.fit(torch.from_numpy(rows), torch.from_numpy(targets)[:, None], epochs=self.epochs)
 
     def _predict(self, rows: Matrix) -> Prediction:

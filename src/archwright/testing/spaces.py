@@ -119,7 +119,7 @@ class SpaceContract:
 
     def test_encodings_have_a_row_each_and_named_columns(self, space: Space, rng: np.random.Generator) -> None:
         sample = space.sample(rng, 12)
-        kinds = ["ordinal", "one_hot", *(["adjacency", "path"] if space.cells else [])]
+        kinds = ["ordinal", "one_hot", "thermometer", *(["adjacency", "path"] if space.cells else [])]
         for kind in kinds:
             encoded = space.encode(sample, kind)
             assert encoded.shape == (12, len(space.columns(kind)))
