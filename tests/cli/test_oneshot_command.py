@@ -185,6 +185,22 @@ def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatc
     assert "lower batch_size (32) with --train" in done.err
 
 
+@pytest.mark.parametrize(
+    ("method", "more", "message"),
+    [
+        ("hier_v2", (), "the search of cells needs about"),
+        ("opspace_dynamic", ("--workers", 5), "MB in 2 processes; cpu has 1 MB free: lower workers, batch_size (32)"),
+    ],
+)
+def test_memory_is_minded_before_any_search(archwright, monkeypatch, method, more, message):
+    monkeypatch.setattr("archwright.supernet.memory.free_memory", lambda _: 2**20)
+    words = (*TINY, *(GAMES if method == "opspace_dynamic" else ()), *more)
+    done = archwright("oneshot", method, *words, "--study", "s", "--quiet")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert message in done.err
+    assert {file.name for file in Path("s").iterdir()} == {"oneshot.json"}
+
+
 @pytest.mark.parametrize("method", ["icdarts", "random_v1", "hier_v1", "opspace_dynamic"])
 def test_figures_of_a_search_are_those_of_all_its_sittings(archwright, method):
     found = run(archwright, method, "--no-retrain", *(GAMES if method == "opspace_dynamic" else ()))

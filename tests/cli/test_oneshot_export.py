@@ -58,6 +58,9 @@ def test_exported_models_compute_what_was_retrained(archwright, method):
     assert model.architecture == Architecture(found["architecture"])
     test = evaluate_split(model.network, load_data("digits", limit=60), load_data("digits", limit=60).test)
     assert test.metrics["accuracy"] == pytest.approx(found["retrain"]["test_accuracy"])
+    low, high = (found["retrain"]["test"][f"accuracy_{end}"] for end in ("low", "high"))
+    assert low < found["retrain"]["test_accuracy"] < high
+    assert f"{low:.4f} to {high:.4f}" in Path(found["files"]["card"]).read_text()
     assert ("initial" in found) == ("initial_weights" in found["files"]) == method.startswith("hier")
     if method.startswith("hier"):
         agrees(aw.load("s/model-initial"), retrained(found, "initial"))
@@ -119,3 +122,15 @@ def test_commands_on_trials_say_that_there_are_none(archwright):
         assert "of archwright oneshot and has no trials; archwright oneshot-report" in refused.err
     assert archwright("export", "s/run-1", "--no-onnx").code == 0
     assert aw.load("s/run-1").classes == tuple("0123456789")
+
+
+def test_a_template_of_ones_own_is_stored_with_the_model(archwright):
+    Path("mine.py").write_text(
+        "from archwright.layers.templates import Template\n"
+        "from archwright.supernet.methods import Method\n"
+        "around = Template(without=('skip_connect',), stem='conv1x1', reduction='maxpool')\n"
+        "method = Method('random cells in another template', 'random', micro={'template': around})\n"
+    )
+    found = run(archwright, "mine.py:method")
+    assert found["family_options"]["template"]["reduction"] == "maxpool"
+    agrees(aw.load("s"), retrained(found))

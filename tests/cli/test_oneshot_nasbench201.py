@@ -74,3 +74,11 @@ def test_mistakes_are_named_on_one_line(archwright, monkeypatch, words, message)
     assert done.code == 2
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+def test_the_comparison_is_shown_for_people(archwright):
+    done = archwright("reproduce", "oneshot-nasbench201", "--runs", 2, "--only", "random", "--out", "o")
+    assert done.code == 0, done.err
+    assert "random_v4" in done.out
+    assert "rank" in done.out
+    assert "p against" not in done.out

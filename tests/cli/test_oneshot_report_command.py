@@ -47,6 +47,17 @@ def test_a_terminal_gets_tables_and_a_single_run_no_deviation(archwright, files)
     assert "stability" not in done.out
 
 
+def test_a_study_of_several_runs_is_all_of_them(archwright, files):
+    study = Path("study")
+    for seed in range(3):
+        (study / f"run-{9 + seed}").mkdir(parents=True)
+        (study / f"run-{9 + seed}" / "result.json").write_text(Path(f"cdarts{seed}/result.json").read_text())
+    (study / "runs.json").write_text("{}")
+    (group,) = archwright("oneshot-report", "cdarts=study", "--json").json["groups"]
+    assert (group["name"], group["runs"]) == ("cdarts", 3)
+    assert group["metrics"]["retrain.test_accuracy"]["mean"] == pytest.approx(0.8)
+
+
 def test_statements_on_published_runs_are_checked(archwright, files):
     done = archwright("oneshot-report", *files, "--check", "cifar10", "--json")
     assert done.code == 0, done.err

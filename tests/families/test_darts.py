@@ -162,6 +162,8 @@ def test_a_template_says_which_cells_and_operations_there_are(template, size):
     ("options", "message"),
     [
         ({"template": "abl_stem"}, "unknown template 'abl_stem'"),
+        ({"template": {"stm": "concat"}}, "unknown attribute of a template 'stm'"),
+        ({"template": {"reduction": "pool"}}, "unknown reduction of a template 'pool'"),
         ({"rule": "best"}, "unknown rule 'best'"),
         ({"none": "noise"}, "unknown stand-in for none 'noise'"),
         ({"operations": "sep_conv_3x3+conv_9x9"}, "conv_9x9"),

@@ -119,3 +119,15 @@ def test_peaks_count_what_is_held_and_are_kept_between_sittings(tmp_path):
     assert again.mb == peak.mb
     again.note()
     assert again.mb >= peak.mb
+
+
+def test_on_cuda_it_is_torch_that_is_asked(monkeypatch):
+    cuda = torch.device("cuda")
+    said = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7 * MB, 9 * MB))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", said.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5 * MB)
+    assert free_memory(cuda) == 7 * MB
+    peak = Peak(cuda)
+    peak.note()
+    assert (peak.mb, said) == (5.0, [cuda])

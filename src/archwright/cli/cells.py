@@ -95,6 +95,8 @@ def _groups(files: Sequence[str], cells: Sequence[str]) -> list[Group]:
 def named_files(words: Sequence[str]) -> dict[str, list[Path]]:
     """``["a=1.json", "a=2.json", "b.json"]`` as files by group; a file without a name is called after itself.
 
+    A study of several runs stands for all of them.
+
     Raises:
         SettingsError: an empty name or file.
     """
@@ -105,8 +107,16 @@ def named_files(words: Sequence[str]) -> dict[str, list[Path]]:
             name, file = _own_name(Path(word)), word
         if not name or not file:
             raise SettingsError(f"files are given as FILE or NAME=FILE, not {word!r}")
-        found.setdefault(name, []).append(Path(file))
+        found.setdefault(name, []).extend(_runs_in(Path(file)))
     return found
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """The runs of a study that has several, else the path itself."""
+    if (path / "result.json").is_file() or not (path / "runs.json").is_file():
+        return [path]
+    runs = [run for run in path.glob("run-*") if run.name.removeprefix("run-").isdigit()]
+    return sorted(runs, key=lambda run: int(run.name.removeprefix("run-"))) or [path]
 
 
 def _own_name(path: Path) -> str:

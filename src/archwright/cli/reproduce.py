@@ -153,7 +153,13 @@ def _tables(kind: str, found: dict[str, Any]) -> list[tuple[Sequence[str], list[
 
     if kind == "methods":
         return [table(found), tests_table(found)]
-    own = {"ensembles": _ensemble_table, "arena": _arena_table, "trainings": _real_table, "proxies": _proxy_table}
+    own = {
+        "ensembles": _ensemble_table,
+        "arena": _arena_table,
+        "trainings": _real_table,
+        "proxies": _proxy_table,
+        "cells": _cells_table,
+    }
     return [own.get(kind, _searcher_table)(found)]
 
 
@@ -204,6 +210,19 @@ def _searcher_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str
         for r in found["rows"]
     ]  # fmt: skip
     return ["table", "measure", "searcher", "ours", "published", "p against ls", "note"], rows
+
+
+def _cells_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    rows = [
+        [r["searcher"], r["measure"], str(r["runs"]), _figure(r["ours"]), _between(r["ours"]), _figure(r["published"]), _note(found, r)]
+        for r in found["rows"]
+    ]  # fmt: skip
+    return ["method", "measure", "runs", "ours", "range", "published", "note"], rows
+
+
+def _between(value: dict[str, float | None]) -> str:
+    low, high = value["min"], value["max"]
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _proxy_table(found: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]]:

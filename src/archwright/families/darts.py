@@ -44,7 +44,7 @@ def darts(
     rule: str = "darts",
     none: str = "",
     tower: bool = False,
-    template: str = "base",
+    template: str | Mapping[str, Any] = "base",
 ) -> Family:
     """The family; the paper searches with 16 channels and 8 cells and evaluates with 36 and 20.
 
@@ -58,7 +58,8 @@ def darts(
         none: what an edge without operation gives, ``zero`` or ``random`` noise; no such edges where it is empty.
         tower: an auxiliary head that is there while training (its weight in the loss: ``auxiliary_weight``), and is not
             deployed.
-        template: what surrounds the cells, one of :data:`~archwright.layers.templates.TEMPLATES`; where it replaces the
+        template: what surrounds the cells, one of :data:`~archwright.layers.templates.TEMPLATES` or the attributes of a
+            :class:`~archwright.layers.templates.Template`; where it replaces the
             reduction cells, there are normal ones alone.
 
     Raises:
@@ -81,9 +82,10 @@ def darts(
 
         if template == "base":
             return CellNetwork(input_shape[0], num_classes, channels, cells, nodes, make, tower)
-        from archwright.layers.templates import TEMPLATES, cell_network
+        from archwright.layers.templates import cell_network
+        from archwright.layers.templates import template as read
 
-        return cell_network(input_shape[0], num_classes, channels, cells, nodes, make, TEMPLATES[template], tower)
+        return cell_network(input_shape[0], num_classes, channels, cells, nodes, make, read(template), tower)
 
     return Family(
         name="darts",
@@ -92,7 +94,7 @@ def darts(
         summary="DARTS cells: normal and reduction, 4 nodes of 2 inputs, 7 operations; also NAS-Bench-301's space",
         options={
             "channels": channels, "cells": cells, "nodes": nodes, "operations": operations, "rule": rule,
-            "none": none, "tower": tower, "template": template,
+            "none": none, "tower": tower, "template": template if isinstance(template, str) else dict(template),
         },
         default=from_text(PUBLISHED) if of == CELL_SPACE else None,
         canonical=None if rule == "darts" else of.key,
@@ -103,15 +105,17 @@ def darts(
     )  # fmt: skip
 
 
-def _cell_space(operations: tuple[str, ...], nodes: int, rule: str, none: bool, template: str) -> CellSpace:
+def _cell_space(
+    operations: tuple[str, ...], nodes: int, rule: str, none: bool, template: str | Mapping[str, Any]
+) -> CellSpace:
     if template == "base":
         return CellSpace(operations, nodes, rule, none)
-    from archwright.layers.templates import template as named_template
+    from archwright.layers.templates import template as read
 
-    return CellSpace(named_template(template).candidates(operations), nodes, rule, none, cell_kinds(template))
+    return CellSpace(read(template).candidates(operations), nodes, rule, none, cell_kinds(template))
 
 
-def cell_kinds(template: str) -> tuple[str, ...]:
+def cell_kinds(template: str | Mapping[str, Any]) -> tuple[str, ...]:
     """The cells that a template leaves to the space.
 
     Raises:
@@ -119,9 +123,9 @@ def cell_kinds(template: str) -> tuple[str, ...]:
     """
     if template == "base":
         return CELLS
-    from archwright.layers.templates import template as named_template
+    from archwright.layers.templates import template as read
 
-    return CELLS if named_template(template).reduction == "cell" else CELLS[:1]
+    return CELLS if read(template).reduction == "cell" else CELLS[:1]
 
 
 def without_tower(network: nn.Module) -> nn.Module:

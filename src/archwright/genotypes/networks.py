@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archwright.errors import FamilyError
@@ -13,7 +13,9 @@ from archwright.genotypes.reading import INPUTS, NONE, Cells, Nodes
 from archwright.space import Architecture
 
 
-def darts_family(found: Cells, template: str = "base", **options: Any) -> tuple[Family, Architecture]:
+def darts_family(
+    found: Cells, template: str | Mapping[str, Any] = "base", **options: Any
+) -> tuple[Family, Architecture]:
     """The family ``darts`` with the options that these cells need, and their architecture in it.
 
     Args:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -66,15 +66,34 @@ TEMPLATES: Mapping[str, Template] = {
 """The eleven ablations by name, one of them in two forms, and the template without any."""
 
 
-def template(name: str) -> Template:
-    """A template by name.
+def template(which: str | Mapping[str, Any]) -> Template:
+    """A template by name, or from its attributes as plain data.
 
     Raises:
-        FamilyError: there is none of this name.
+        FamilyError: there is none of this name, or an attribute is no template's.
     """
-    if name not in TEMPLATES:
-        raise FamilyError(unknown("template", name, TEMPLATES))
-    return TEMPLATES[name]
+    if isinstance(which, Mapping):
+        return _from_attributes(which)
+    if which not in TEMPLATES:
+        raise FamilyError(unknown("template", which, TEMPLATES))
+    return TEMPLATES[which]
+
+
+def _from_attributes(values: Mapping[str, Any]) -> Template:
+    known = [attribute.name for attribute in fields(Template)]
+    for name in values:
+        if name not in known:
+            raise FamilyError(unknown("attribute of a template", name, known))
+    for name, kinds in (("stem", get_args(Stem)), ("reduction", get_args(Reduction))):
+        if name in values and values[name] not in kinds:
+            raise FamilyError(unknown(f"{name} of a template", str(values[name]), kinds))
+    return Template(**{**values, "without": tuple(values.get("without", ()))})
+
+
+def plain(around: Template) -> str | dict[str, Any]:
+    """The inverse of :func:`template`: the name, where there is one."""
+    named = next((name for name, known in TEMPLATES.items() if known == around), None)
+    return named or {**asdict(around), "without": list(around.without)}
 
 
 class Copies(nn.Module):

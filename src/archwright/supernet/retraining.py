@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from archwright.data import Data, load_data
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
 from archwright.evaluate.inference import seconds_per_batch
-from archwright.evaluate.scoring import evaluate_split
+from archwright.evaluate.metrics import confidence_intervals
+from archwright.evaluate.scoring import Scored, evaluate_split
 from archwright.evaluate.settings import Training
 from archwright.evaluate.training import train
 from archwright.families import Family, for_shape, get_family
@@ -22,7 +24,7 @@ from archwright.families.hierarchical import architecture_of
 from archwright.genotypes import parse_cells
 from archwright.genotypes.networks import darts_family
 from archwright.layers.cells import Nodes
-from archwright.layers.templates import TEMPLATES
+from archwright.layers.templates import plain
 from archwright.space import Architecture
 from archwright.supernet.memory import mind_memory, training_memory
 from archwright.supernet.micro import MicroSettings
@@ -64,10 +66,9 @@ def cells_design(cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping
         micro: what was searched.
         size: ``channels`` and ``cells`` of the network.
     """
-    template = next(name for name, around in TEMPLATES.items() if around == micro.template)
     none = {"none": micro.zero.retraining} if micro.zero.retraining else {}
     found = parse_cells({kind: [list(node) for node in nodes] for kind, nodes in cells.items()})
-    return Design(*darts_family(found, template, tower=True, **none, **size))
+    return Design(*darts_family(found, plain(micro.template), tower=True, **none, **size))
 
 
 def template_design(version: str, cells: Mapping[str, Nodes], choice: Sequence[int], channels: int) -> Design:
@@ -135,15 +136,23 @@ def retrain(
     )
     if trained.ending == "failed":
         raise SettingsError(f"the retraining failed: {trained.reason}; lower its lr with --train")
-    metrics = evaluate_split(network, data, data.test, device=where).metrics
+    scored = evaluate_split(network, data, data.test, device=where)
+    metrics = scored.metrics
     binary = {f"test_{name}": metrics[name] for name in ("auc", "f_beta") if data.num_classes == 2}
     figures = {
         "test_accuracy": metrics["accuracy"], "examples": len(examples.train), "epochs": trained.epochs, "seconds": trained.seconds, "params": params,
-        "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": dict(metrics),
+        "seconds_per_batch": latency["seconds_per_batch"], "latency_batch": int(latency["batch_size"]), "test": metrics | _intervals(scored),
         **binary,
     }  # fmt: skip
     held_out = trained.metrics if run.retrain_on == "train" else {}
     return network, figures, {**held_out, "params": params}
+
+
+def _intervals(scored: Scored) -> dict[str, float]:
+    """The 95 % interval of each metric that has one."""
+    found = confidence_intervals(scored.logits, scored.targets)
+    ends = {f"{name}_{end}": value for name, pair in found.items() for end, value in zip(("low", "high"), pair)}
+    return {name: value for name, value in ends.items() if math.isfinite(value)}
 
 
 def export(
