@@ -180,7 +180,7 @@ def _claim(out: Path, scale: Scale) -> None:
     if not path.is_file():
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(scale), indent=1), encoding="utf-8")
-    elif (there := read_result(path)) != asdict(scale):
+    elif (there := {**asdict(Scale()), **read_result(path)}) != asdict(scale):
         differing = [name for name, value in asdict(scale).items() if there.get(name) != value]
         raise SettingsError(f"{out} holds runs of another scale ({', '.join(differing)}); name another folder")
 
