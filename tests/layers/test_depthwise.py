@@ -74,3 +74,14 @@ def test_wide_and_dilated_kernels_use_no_slow_convolution(kernel: int, stride: i
     shapes = [e.input_shapes for e in profile.events() if e.name == "aten::convolution_backward"]
     assert shapes
     assert all(weight[-1] <= 3 and weight[-2] <= image[-2] for _, image, weight, *_ in shapes)
+
+
+def test_gradients_for_a_batch_of_vectors() -> None:
+    conv = DepthwiseConv(3, 5, dilation=2).double()
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = conv(x)
+    vectors = torch.randn(3, *y.shape, dtype=torch.float64)
+    at_once = torch.autograd.grad(y, [x, conv.weight], vectors, is_grads_batched=True, retain_graph=True)
+    for i, g in enumerate(vectors):
+        for a, b in zip(at_once, torch.autograd.grad(y, [x, conv.weight], g, retain_graph=True), strict=True):
+            torch.testing.assert_close(a[i], b)

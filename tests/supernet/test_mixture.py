@@ -56,7 +56,7 @@ def compare(
         torch.testing.assert_close(a, b, rtol=0, atol=tolerance * largest)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True), nodes=st.integers(1, 3), reduces=st.booleans(),
     size=st.integers(5, 8), last=st.booleans(), seed=st.integers(0, 99),

@@ -70,9 +70,12 @@ class _Depthwise(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
+        try:
+            g = g.contiguous(memory_format=torch.channels_last)
+        except RuntimeError:  # many vectors g at once have no memory format
+            return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None
         if torch.is_grad_enabled():
             return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None
-        g = g.contiguous(memory_format=torch.channels_last)
         of_x = input_gradient(g, x, weight, ctx.stride, ctx.dilation) if wanted[0] else None
         of_weight = weight_gradient(g, x, weight, ctx.stride, ctx.dilation) if wanted[1] else None
         return of_x, of_weight, None, None
@@ -141,7 +144,7 @@ def _narrow_kernels(
 def _differentiable(
     g: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Both gradients by operations that have gradients themselves."""
+    """Both gradients by operations that have gradients themselves, and take batches of ``g``."""
     padding = dilation * (weight.shape[-1] // 2)
     return _plain(g, x, weight, (padding, padding), stride, dilation, (True, True))
 

@@ -1,6 +1,6 @@
 """The micro search of ICDARTS: cells with an operation list of its own on every edge, in any template (Herron 2023, 2-4).
 
-Written edge by edge from the equations; the lists of a tournament's games, the template ablations, the cell variants and the
+Written from the equations; the lists of a tournament's games, the template ablations, the cell variants and the
 four cell types of hierarchical search are all settings of :func:`search_cells`.
 """
 
