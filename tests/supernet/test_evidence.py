@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from archwright.errors import DataError, SettingsError
+from archwright.hardware.shares import LatencyWeights
 from archwright.supernet.evidence import FILES, LINES, LOADERS, Scale, asked, load, runs_of
 from archwright.supernet.evidencepage import markdown, of_cells, planned_tests, summary
 from archwright.supernet.methods import METHODS
@@ -127,3 +128,11 @@ def test_a_scale_is_checked():
         Scale().changed({"image": 3})
     with pytest.raises(SettingsError, match="whole number"):
         Scale().changed({"images": 0})
+
+
+def test_measured_weights_are_for_the_penalty_alone(tmp_path):
+    weights = LatencyWeights("here", {"max_pool_3x3": 0.75, "skip_connect": 0.25})
+    weights.save(tmp_path / "weights.json")
+    asks = {run.line.label: asked(run, Scale(latency=str(tmp_path / "weights.json"))) for run in runs_of([0])}
+    assert asks["XDARTS cells"].settings()[1].latency is None
+    assert asks["XDARTS cells, penalty"].settings()[1].latency["max_pool_3x3"] == 0.75

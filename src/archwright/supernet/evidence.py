@@ -43,6 +43,7 @@ class Scale:
         nodes, cells, channels: of the search and the evaluation network.
         epochs, pretrain_epochs, batch_size, arch_lr: of the search.
         final_cells, final_channels, final_epochs: of the retrained network, in batches of the same size.
+        latency: file of latency weights for the penalty; the published ones without.
     """
 
     images: int = 384
@@ -57,6 +58,7 @@ class Scale:
     final_cells: int = 4
     final_channels: int = 8
     final_epochs: int = 4
+    latency: str = ""
 
     def changed(self, options: Mapping[str, Any]) -> Scale:
         """With other values.
@@ -68,7 +70,7 @@ class Scale:
         for name, value in options.items():
             if name not in names:
                 raise SettingsError(unknown("option", name, names))
-            if name != "arch_lr":
+            if name not in ("arch_lr", "latency"):
                 whole(name, value)
         return replace(self, **options)
 
@@ -215,7 +217,7 @@ def _do(run: Run, data_dir: Path | None, out: Path, scale: Scale) -> None:
 
 def asked(run: Run, scale: Scale) -> OneShot:
     """The run as ``archwright oneshot`` would ask for it."""
-    search = {
+    search: dict[str, Any] = {
         "nodes": scale.nodes, "channels": scale.channels, "search_cells": scale.cells, "evaluation_cells": scale.cells,
         "epochs": scale.epochs, "pretrain_epochs": scale.pretrain_epochs, "batch_size": scale.batch_size,
         "arch_lr": scale.arch_lr, "crop": 0, "flip": False,
@@ -224,6 +226,8 @@ def asked(run: Run, scale: Scale) -> OneShot:
         "epochs": scale.final_epochs, "batch_size": scale.batch_size, "drop_path": 0.0, "crop": 0, "flip": False, "cutout": 0,
         "class_weights": True, "channels_last": True,
     }  # fmt: skip
+    if scale.latency and dict(run.line.options).get("penalty"):
+        search["latency"] = scale.latency
     network = {"channels": scale.final_channels, "cells": scale.final_cells}
     return OneShot(run.line.method, {**search, **dict(run.line.options)}, network, training, seed=run.seed)
 
