@@ -85,6 +85,16 @@ def test_templates_are_searched_on_bands(archwright, content):
     assert len(found["genotype"]["template"]) == 2
 
 
+def test_cells_of_nasbench201_are_searched_on_bands(archwright, content):
+    np.savez("lenses.npz", **content)
+    done = archwright(
+        "oneshot", "icdarts", "nasbench201", "--data", "lenses.npz", "--small", "--epochs", 1, "--option", "pretrain_epochs=0",
+        "--option", "batch_size=8", "--option", "stages=2", "--no-retrain", "--device", "cpu", "--study", "s", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert len(done.json["architecture"]) == 6
+
+
 def test_latencies_are_measured_on_bands(archwright, content):
     found = run(archwright, content, "combined", "--no-retrain", "--option", "tiers=1", "--option", "largest=2")
     assert {"skip_connect", "max_pool_3x3"} <= set(found["search"]["latency_table"])

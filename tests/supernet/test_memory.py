@@ -127,7 +127,9 @@ def test_on_cuda_it_is_torch_that_is_asked(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7 * MB, 9 * MB))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", said.append)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5 * MB)
-    assert free_memory(cuda) == 7 * MB
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 4 * MB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 * MB)
+    assert free_memory(cuda) == 8 * MB
     peak = Peak(cuda)
     peak.note()
     assert (peak.mb, said) == (5.0, [cuda])

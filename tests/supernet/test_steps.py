@@ -75,6 +75,16 @@ def test_second_order_differs_from_first_in_alpha_alone_at_first(data) -> None:
     assert found["darts1"].alpha != found["darts2"].alpha
 
 
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("method", ["icdarts", "darts2"])
+def test_architecture_and_losses_are_on_the_device(device, method, data) -> None:
+    if not {"cuda": torch.cuda, "mps": torch.backends.mps}[device].is_available():
+        pytest.skip(f"no {device} here")
+    settings = replace(QUICK, epochs=1, alpha_l1=1.0, steps=METHODS[method].settings.get("steps", ()))
+    found = search_cells(data, SMALL, settings, device=device)
+    assert found.search.complete
+
+
 @pytest.fixture(scope="module")
 def softmax_alpha(data):
     return search_cells(data, SMALL, QUICK).alpha

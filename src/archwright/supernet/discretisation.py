@@ -137,7 +137,7 @@ def discretisation(name: str, relaxed_by: str = "softmax", edge_score: str = "")
 def _finite(alpha: Tensor) -> Tensor:
     if not bool(alpha.isfinite().all()):
         raise SettingsError("the architecture parameters are not finite; lower the learning rates of the search")
-    return alpha.detach().double().cpu()
+    return alpha.detach().cpu().double()
 
 
 def _candidates(

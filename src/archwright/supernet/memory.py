@@ -108,11 +108,15 @@ def _outputs(network: nn.Module, heads: Any, x: Tensor, mix: Any) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a device has left; of a CPU, those of the machine and, within a container, those of its limit."""
+    """Bytes that a device has left; of a CPU, those of the machine and, within a container, those of its limit.
+
+    What torch keeps of an accelerator for tensors to come, as after an earlier run of the same process, counts as left.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     return min(int(psutil.virtual_memory().available), *_left_by_groups())
 
 

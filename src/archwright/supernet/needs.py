@@ -57,7 +57,7 @@ def mind_edges(asked: OneShot, data: Data, edge: EdgeSettings, settings: JointSe
     Raises:
         SettingsError: see :func:`mind_cells`.
     """
-    duo = edge_duo(edge, data.input_shape[0], data.num_classes, asked.seed)
+    duo = edge_duo(edge, merged(data.input_shape)[0], data.num_classes, asked.seed)
     _mind(asked, data, duo, settings, say, "the search of the cell")
 
 

@@ -61,6 +61,8 @@ class Updates:
         self.readout = Readout(duo.heads, settings, seed)
         for module in (duo.student, duo.teacher, self.readout):
             module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in duo.architecture.values():
+            parameter.data = parameter.data.to(device)
         own = list(duo.student.parameters())
         if settings.share_stem:
             shared = set(duo.student.stem.parameters())  # type: ignore[union-attr]
