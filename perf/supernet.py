@@ -207,9 +207,8 @@ def main() -> None:
         plain, ours = (spent[name][number] for name in ("plain", "ours"))
         print(f"{what}: plain {plain:.2f} s, ours {ours:.2f} s, ratio {plain / ours:.2f}")
     memory = peaks(given, ("plain", "ours"))
-    print(
-        f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {memory['ours'] / memory['plain']:.2f}"
-    )
+    share = memory["ours"] / memory["plain"] if memory["plain"] else float("nan")
+    print(f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {share:.2f}")
     print(f"ours takes {spent['ours'][1] / bound(sizes):.1f} times as long as its operations at a convolution's speed")
     if given.growth:
         growth(sizes, given.rounds)
