@@ -164,4 +164,10 @@ def test_a_tournament_of_lists_per_node(data, tmp_path) -> None:
 )
 def test_wrong_options_are_refused(options, message) -> None:
     with pytest.raises(SettingsError, match=message):
-        OneShot("icdarts", options).settings()
+        OneShot("hier_v1", options).settings()
+
+
+def test_options_of_templates_are_refused_where_none_is_searched() -> None:
+    with pytest.raises(SettingsError, match="macro_lr would change nothing"):
+        OneShot("icdarts", {"macro_lr": 0.01}).settings()
+    assert OneShot("hier_v2", {"type_reduction": "pool"}).run.type_reduction == "pool"

@@ -63,6 +63,7 @@ TOURNAMENT = {"tiers": 3, "largest": 8, "bundle": "edge"}
 """Options of a tournament beside its games'."""
 
 RUN_NAMES = tuple(f.name for f in fields(RunOptions))
+TEMPLATE_OPTIONS = ("macro_lr", "macro_lr_of", "type_reduction")
 
 NETWORK = {"channels": 36, "cells": 20}
 """Size of retrained networks."""
@@ -186,6 +187,9 @@ class OneShot:
         idle = [name for name in SWITCHES if name in self.options and "steps" in method.settings]
         if idle:
             raise SettingsError(f"{self.method} declares its steps; {', '.join(idle)} would change nothing")
+        later = [name for name in TEMPLATE_OPTIONS if name in self.options and method.search not in ("skips", "types")]
+        if later:
+            raise SettingsError(f"{', '.join(later)} would change nothing: only hier_v1 and hier_v2 search a template")
 
     def _joint(self, method: Method, names: list[str]) -> JointSettings:
         """Settings of the search, as the options of the run have them."""
