@@ -29,12 +29,15 @@ DIGITS = ["--data", "digits", "--budget", "2", "--workers", "0", "--study", "s"]
         (["search", "cnn", *DIGITS, "--epochs", "0"], "'epochs' must be at least 1"),
         (["search", "cnn", *DIGITS, "--set", "width=3"], "unknown option 'width'"),
         (["search", "cnn", *DIGITS, "--device", "tpu"], "tpu"),
-        (["search", "cnn", *DIGITS, "--option", "population=0"], "population and sample must be at least 1"),
+        (
+            ["search", "cnn", *DIGITS, "--searcher", "rea", "--option", "population=0"],
+            "population and sample must be at least 1",
+        ),
         (
             ["search", "cnn", *DIGITS, "--searcher", "ls", "--maximize", "auc", "--minimize", "params"],
             "handles one objective",
         ),
-        (["search", "cnn", *DIGITS, "--fidelities", "1,3"], "rea evaluates everything in full"),
+        (["search", "cnn", *DIGITS, "--searcher", "rea", "--fidelities", "1,3"], "rea evaluates everything in full"),
         (
             ["search", "cnn", *DIGITS, "--searcher", "hyperband", "--fidelities", "3,1"],
             "must be positive and ascending",
@@ -124,7 +127,7 @@ def test_help_explains_every_flag_with_its_default(archwright):
         "--json",
     ):
         assert flag in done.out
-    assert "[default: rea]" in done.out
+    assert "By default ensemble-bo for one objective" in " ".join(done.out.replace("│", " ").split())
 
 
 def test_lists_are_json_too(archwright):
@@ -133,6 +136,7 @@ def test_lists_are_json_too(archwright):
         "nasbench201",
         "nasbench101",
         "darts",
+        "hierarchical",
         "macro",
         "mobileone",
         "moat",
