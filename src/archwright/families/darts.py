@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 OPERATIONS = (
     "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5",
 )  # fmt: skip
-NODES = (2, 3, 4, 5)
-"""Numbers of the nodes; 0 and 1 are the cell's inputs: the outputs of the cell before the last one, and of the last."""
 CELL_SPACE = CellSpace(OPERATIONS)
 NONES = ("", "zero", "random")
 
