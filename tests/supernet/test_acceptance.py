@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from archwright.data import Data, Split, load_data
+from archwright.data import Data, Split
 from archwright.evaluate.settings import Training
 from archwright.families import get_family
 from archwright.genotypes import operation_counts, parse_cells
@@ -37,13 +37,6 @@ QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16)
 ROUTES = ("cdarts", "route_a1", "route_a2", "route_b1", "route_b2", "icdarts")
 
 
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
-    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
-
-
 def begun(data, route="icdarts", **changes) -> _Search:
     settings = replace(QUICK, **{**METHODS[route].settings, "epochs": 1, "pretrain_epochs": 0, **changes})
     return _Search(micro_duo(SMALL, 3, 3, 0)[0], data, settings, 0, torch.device("cpu"))
@@ -58,13 +51,13 @@ def test_the_evaluation_network_is_trained_as_any_network(data) -> None:
     search, plain = begun(data, arch_lr=0.0), begun(data, arch_lr=0.0)
     search.run(None, None)
     network, choice = plain.duo.teacher.train(), plain.duo.discretise()
-    optimiser = torch.optim.SGD(network.parameters(), 0.08, 0.9, weight_decay=3e-4)
+    optimizer = torch.optim.SGD(network.parameters(), 0.08, 0.9, weight_decay=3e-4)
     for use in (10, 1):
         for x, y in plain._batches(plain.train, 0, use):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             functional.cross_entropy(network.head(network.features(x, choice)[0]), y).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
+            optimizer.step()
     torch.testing.assert_close(flat(network.parameters()), flat(search.duo.teacher.parameters()), atol=1e-6, rtol=0)
 
 
@@ -180,10 +173,10 @@ def test_schedules_of_a_whole_search(monkeypatch) -> None:
     taken, made, rates = Counter(), [], []
     discretise = search.duo.discretise
 
-    def take(declared, _batches, choice, _sums, _progress) -> None:
+    def take(declared, _batches, choice, _sums) -> None:
         phase = str(declared[0]) if len(declared) == 1 else "joint"
         taken[phase] += 1
-        lr = {group: o.param_groups[0]["lr"] for (group, _), o in search.updates.optimisers.items()}
+        lr = {group: o.param_groups[0]["lr"] for (group, _), o in search.updates.optimizers.items()}
         if not rates or rates[-1] != (search.done, phase, lr):
             rates.append((search.done, phase, lr))
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from archwright.data import load_data
 from archwright.errors import SettingsError, TableError
 from archwright.families import get_family
 from archwright.families.nasbench201 import CELL, EDGES, OPERATIONS, from_string, to_string
@@ -36,13 +35,6 @@ QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16, arch_lr=0.1)
 ARCHITECTURES = st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=6).map(
     lambda names: {f"{i}-{j}": name for (i, j), name in zip(EDGES, names)}
 )
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
-    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.hardware.shares import LatencyWeights
 from archwright.report.runs import Runs, curves, read_result, summarise
@@ -21,13 +19,6 @@ SMALL = MicroSettings(
 )
 QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16, arch_lr=0.0)
 ROUTES = ("cdarts", "route_a1", "route_a2", "route_b1", "route_b2", "icdarts")
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
-    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
 
 
 def weights(data, route: str, shift: int = 0, **changes: float) -> dict[str, torch.Tensor]:

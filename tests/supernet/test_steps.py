@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.supernet.methods import METHODS, OneShot, find_method
 from archwright.supernet.micro import MicroSettings, search_cells
@@ -20,13 +18,6 @@ SMALL = MicroSettings(
     channels=4, search_cells=3, evaluation_cells=3, nodes=1, operations=("skip_connect", "sep_conv_3x3")
 )
 QUICK = JointSettings(epochs=2, pretrain_epochs=0, batch_size=16, arch_lr=0.05)
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
-    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 0.4), st.floats(0.2, 2), st.floats(-1, 1), st.floats(0.1, 1))

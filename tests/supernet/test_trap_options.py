@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from archwright.data import load_data
 from archwright.errors import SettingsError
 from archwright.supernet import steps
 from archwright.supernet.discretisation import discretisation
@@ -22,13 +20,6 @@ SMALL = MicroSettings(
     channels=4, search_cells=3, evaluation_cells=3, nodes=1, operations=("max_pool_3x3", "skip_connect", "sep_conv_3x3")
 )
 QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16)
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (96, 3, 8, 8)).astype(np.uint8)
-    return load_data({"train": (images, np.arange(96) % 3)}, validation=0.2, test=0.2)
 
 
 def begun(data, micro=SMALL, route="icdarts", **changes) -> _Search:

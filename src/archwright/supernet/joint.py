@@ -137,7 +137,7 @@ class _Search:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         lr = self.settings.learning_rate(epoch)
-        self.updates.set_rate(lr)
+        self.updates.begin_epoch(lr, self.progress)
         self.duo.student.train()
         self.duo.teacher.train()
         with seeded(derived_seed(self.seed, epoch), self.device):
@@ -166,13 +166,13 @@ class _Search:
         """An epoch of one step."""
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         for batch in self._batches(half, epoch, use):
-            self.updates.take((step,), {step.split: batch}, choice, sums, self.progress)
+            self.updates.take((step,), {step.split: batch}, choice, sums)
         return sums
 
     def _joint(self, epoch: int, choice: Any) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         for val, train in zip(self._batches(self.val, epoch, 2), self._batches(self.train, epoch, 1)):
-            self.updates.take(self.updates.declared, {"val": val, "train": train}, choice, sums, self.progress)
+            self.updates.take(self.updates.declared, {"val": val, "train": train}, choice, sums)
         return sums
 
     def _batches(self, half: DeviceSplit, epoch: int, use: int) -> Iterator[Batch]:
@@ -201,7 +201,7 @@ class _Search:
         groups = {
             "student": network_tensors(self.duo.student), "teacher": network_tensors(self.duo.teacher),
             "heads": network_tensors(self.updates.readout), "a": {n: p.detach() for n, p in self.duo.architecture.items()},
-            **{f"opt_{name}": optimizer_tensors(o) for name, o in self.updates.named_optimisers().items()},
+            **{f"opt_{name}": optimizer_tensors(o) for name, o in self.updates.named_optimizers().items()},
         }  # fmt: skip
         return {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
 
@@ -235,7 +235,7 @@ class _Search:
         ):
             copy_into(network_tensors(module), groups.get(name, {}))
         copy_into({n: p.detach() for n, p in self.duo.architecture.items()}, groups["a"])
-        for name, optimiser in self.updates.named_optimisers().items():
-            load_optimizer(optimiser, groups.get(f"opt_{name}", {}))
+        for name, optimizer in self.updates.named_optimizers().items():
+            load_optimizer(optimizer, groups.get(f"opt_{name}", {}))
         self.curve, self.history, self.done = state["curve"], state["history"], state["done"]
         self.seconds, self.same, self.last = state["seconds"], state["same"], state["last"]

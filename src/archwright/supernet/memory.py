@@ -36,7 +36,7 @@ LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "me
 
 
 def search_memory(duo: Duo, settings: JointSettings, data: Data) -> int:
-    """Bytes that a search needs at most, by estimate: networks, optimisers, examples, and a step.
+    """Bytes that a search needs at most, by estimate: networks, optimizers, examples, and a step.
 
     The step is the search network's, forwards and backwards to weights and architecture, while what the evaluation network needs
     to be trained is kept; it is run on two examples and scaled to a batch.

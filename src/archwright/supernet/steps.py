@@ -137,7 +137,7 @@ def shrinkage(moment: Moment) -> Tensor:
     return settings.alpha_l1 * left * moment.plain()
 
 
-Optimiser = Callable[[list[nn.Parameter], "JointSettings"], torch.optim.Optimizer]
+MakeOptimizer = Callable[[list[nn.Parameter], "JointSettings"], torch.optim.Optimizer]
 
 
 def sgd(parameters: list[nn.Parameter], settings: JointSettings) -> torch.optim.Optimizer:
@@ -163,7 +163,7 @@ class Step:
         losses: summed.
         updates: parameters that one backward pass reaches.
         unrolled: second order: the gradient of ``a`` at the weights that the method's next step of ``w_S`` alone would lead to.
-        optimiser: makes the optimiser; steps with the same one share its state. ``sgd`` for weights and ``adam`` for ``a`` without.
+        optimizer: makes the optimizer; steps with the same one share its state. ``sgd`` for weights and ``adam`` for ``a`` without.
 
     Raises:
         SettingsError: a step without losses or updates, or an unrolled one that updates something beside ``a``.
@@ -173,7 +173,7 @@ class Step:
     losses: tuple[Loss, ...]
     updates: tuple[Group, ...]
     unrolled: bool = False
-    optimiser: Optimiser | None = None
+    optimizer: MakeOptimizer | None = None
 
     def __post_init__(self) -> None:
         if self.split not in ("train", "val"):
@@ -183,9 +183,9 @@ class Step:
         if self.unrolled and self.updates != ("a",):
             raise SettingsError("an unrolled step updates a alone")
 
-    def maker(self, group: Group) -> Optimiser:
-        """Of the group's optimiser."""
-        return self.optimiser or (adam if group == "a" else sgd)
+    def maker(self, group: Group) -> MakeOptimizer:
+        """Of the group's optimizer."""
+        return self.optimizer or (adam if group == "a" else sgd)
 
     def __str__(self) -> str:
         losses = " + ".join(loss.__name__ for loss in self.losses)

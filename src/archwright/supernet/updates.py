@@ -18,8 +18,8 @@ from archwright.supernet.steps import (
     PRETRAINING,
     Group,
     Loss,
+    MakeOptimizer,
     Moment,
-    Optimiser,
     Outputs,
     Sources,
     Step,
@@ -44,7 +44,7 @@ Batches = Mapping[str, Batch]
 
 
 class Updates:
-    """The steps of a method on two networks: which losses reach which parameters through which optimiser.
+    """The steps of a method on two networks: which losses reach which parameters through which optimizer.
 
     Args:
         duo: networks and architecture; moved to the device.
@@ -77,38 +77,36 @@ class Updates:
         self.ahead = next((step for step in self.declared if step.updates == ("w_S",)), None)
         if self.ahead is None and any(step.unrolled for step in self.declared):
             raise SettingsError("an unrolled step needs a step that updates w_S alone")
-        self.optimisers: dict[tuple[Group, Optimiser], torch.optim.Optimizer] = {}
+        self.optimizers: dict[tuple[Group, MakeOptimizer], torch.optim.Optimizer] = {}
         for step in (PRETRAINING, self.warm_up, *self.declared):
             for group in step.updates:
                 made = step.maker(group)
-                if (group, made) not in self.optimisers:
-                    self.optimisers[group, made] = made(self.groups[group], settings)
+                if (group, made) not in self.optimizers:
+                    self.optimizers[group, made] = made(self.groups[group], settings)
 
-    def set_rate(self, rate: float) -> None:
-        """The learning rate of the weights of both networks."""
-        for (group, _), optimiser in self.optimisers.items():
-            for part in optimiser.param_groups if group != "a" else []:
+    def begin_epoch(self, rate: float, progress: float) -> None:
+        """Set the learning rate of the weights of both networks, and the share of the epochs that is over."""
+        self.progress = progress
+        for (group, _), optimizer in self.optimizers.items():
+            for part in optimizer.param_groups if group != "a" else []:
                 part["lr"] = rate
 
-    def named_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def named_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """By group and kind."""
-        return {f"{group}_{maker.__name__}": optimiser for (group, maker), optimiser in self.optimisers.items()}
+        return {f"{group}_{maker.__name__}": optimizer for (group, maker), optimizer in self.optimizers.items()}
 
     def begin_again(self) -> None:
         """The evaluation network from new weights."""
         renew(self.duo.teacher)
-        for (group, _), optimiser in self.optimisers.items():
+        for (group, _), optimizer in self.optimizers.items():
             if group == "w_E":
-                optimiser.state.clear()
+                optimizer.state.clear()
 
-    def take(
-        self, steps: Sequence[Step], batches: Batches, choice: Any, sums: dict[str, Tensor], progress: float = 0.0
-    ) -> None:
-        """All steps once, adding their losses to ``sums``; ``progress`` is the share of the epochs that is over.
+    def take(self, steps: Sequence[Step], batches: Batches, choice: Any, sums: dict[str, Tensor]) -> None:
+        """All steps once, adding their losses to ``sums``.
 
         A forward pass of the evaluation network in training serves all steps before its weights change.
         """
-        self.progress = progress
         passes: dict[str, Outputs] = {}
         for number, step in enumerate(steps):
             trains = _next_of(steps[number:], "w_E")
@@ -155,11 +153,11 @@ class Updates:
         """Second order: look one update of w_S ahead."""
         ahead = self.ahead
         assert ahead is not None
-        optimiser = self.optimisers["w_S", ahead.maker("w_S")]
-        group = optimiser.param_groups[0]
+        optimizer = self.optimizers["w_S", ahead.maker("w_S")]
+        group = optimizer.param_groups[0]
 
         def velocity(gradient: Tensor, p: nn.Parameter) -> Tensor:
-            buffer = optimiser.state[p].get("momentum_buffer")
+            buffer = optimizer.state[p].get("momentum_buffer")
             moved: Tensor = gradient + group.get("weight_decay", 0.0) * p
             return moved if buffer is None else moved.add(buffer, alpha=group.get("momentum", 0.0))
 
@@ -185,13 +183,13 @@ class Updates:
             self._apply(step, group, [next(gradients) for _ in self.groups[group]])
 
     def _apply(self, step: Step, group: Group, gradients: Sequence[Tensor | None]) -> None:
-        parameters, optimiser = self.groups[group], self.optimisers[group, step.maker(group)]
+        parameters, optimizer = self.groups[group], self.optimizers[group, step.maker(group)]
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
         if group != "a" and self.settings.clip:
             nn.utils.clip_grad_norm_(parameters, self.settings.clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     def outputs(self, network: nn.Module, x: Tensor, mix: Any) -> Outputs:
         last, reduced = network.features(x, mix)  # type: ignore[operator]
