@@ -239,3 +239,15 @@ def test_small_searches_and_retrains_on_images_as_they_are():
     asked = OneShot("icdarts", small["search"], small["network"], small["training"])
     search, (_, training) = asked.settings()[2], asked.final()
     assert (search.crop, search.flip) == (training.crop, training.flip) == (0, False)
+
+
+def test_small_adds_no_phase_that_a_method_leaves_out(archwright):
+    sizes = ("--option", "search_cells=3", "--option", "evaluation_cells=3", "--option", "nodes=1", "--set", "cells=3")
+    words = ("--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--train", "epochs=1", *sizes, "--study", "s")
+    done = archwright("oneshot", "darts1", "darts", *words)
+    assert done.code == 0, done.err
+    assert "epoch 1, loss" in done.err
+    assert "epoch 2" not in done.err
+    assert json.loads(Path("s/oneshot.json").read_text())["options"]["pretrain_epochs"] == 0
+    assert "archwright cells draw s" in done.out
+    assert "(0)" in done.out

@@ -129,7 +129,7 @@ def oneshot(
     from archwright.supernet.running import run_oneshot
 
     given = {"epochs": epochs} if epochs is not None else {}
-    base = SMALL.get(family, {}) if small else {}
+    base = _small(method, family) if small else {}
     asked = OneShot(
         method,
         {**base.get("search", {}), **common.pairs(option, "--option"), **given},
@@ -195,10 +195,30 @@ def _judge(
     return lambda found: {**facts, **ranking(table, worth, found)}
 
 
+def _small(method: str, family: str) -> dict[str, dict[str, Any]]:
+    """:data:`SMALL`, with no more epochs of any kind than the method declares."""
+    from archwright.supernet.methods import find_method
+
+    base, declared = SMALL.get(family, {}), find_method(method).settings
+    shorter = {name: declared[name] for name in ("epochs", "pretrain_epochs") if name in declared}
+    search = base.get("search", {})
+    return {
+        **base,
+        "search": {**search, **{name: min(n, search[name]) for name, n in shorter.items() if name in search}},
+    }
+
+
+def _readable(nodes: Any) -> str:
+    """Of a cell, per node its operations with the predecessors they read; anything else as it is."""
+    if not (isinstance(nodes, list) and all(isinstance(node, list) for node in nodes)):
+        return str(nodes)
+    return " | ".join(" + ".join(f"{name}({i})" for name, i in node) for node in nodes)
+
+
 def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
-        out.print(f"[bold]{kind}[/bold]  {nodes}", markup=True)
+        out.print(f"[bold]{kind}[/bold]  {_readable(nodes)}")
     found = {name: result[name] for name in ("retrain", "initial") if name in result}
     for name, figures in list(found.items())[:1]:
         shown = [m for m in SHOWN if m in figures]
@@ -208,6 +228,9 @@ def _summarise(result: dict[str, Any]) -> None:
         _show_ranking(result["ranking"])
     for kind, file in result["files"].items():
         out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
+    folder = Path(result["files"]["result"]).parent
+    also = "" if "cell" in result["genotype"] else f"archwright cells draw {folder} draws the cells; "
+    out.print(f"[dim]{also}archwright oneshot-report {folder} OTHER ... compares runs[/dim]", soft_wrap=True)
 
 
 def _show_ranking(ranking: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ def find_method(name: str) -> Method:
     path, colon, attribute = name.rpartition(":")
     if not colon or not path.endswith(".py"):
         if name not in METHODS:
-            raise SettingsError(f"{unknown('method', name, METHODS)}; one of your own is named my_method.py:name")
+            raise SettingsError(f"{unknown('method', name, METHODS)} (one of your own: my_method.py:name)")
         return METHODS[name]
     if not Path(path).is_file():
         raise SettingsError(f"there is no file {path}")
