@@ -14,7 +14,7 @@ from archwright.arena import Entry, compete, run, surrogate_problem
 from archwright.errors import SettingsError, TableError
 from archwright.families import get_family
 from archwright.families.cellspace import CELLS
-from archwright.families.darts import NODES, OPERATIONS, PUBLISHED, from_text
+from archwright.families.darts import OPERATIONS, PUBLISHED, from_text
 from archwright.space import Architecture
 from archwright.tables import find_table
 from archwright.tables.surrogate import find_surrogate
@@ -39,7 +39,7 @@ def test_it_knows_every_architecture_of_the_benchmark(surrogate, shared_data):
     for text in list(listed.values())[:500]:
         values = {}
         for cell, pairs in zip(CELLS, ast.literal_eval(text)):
-            for i, node in enumerate(NODES):
+            for i, node in enumerate(range(2, 6)):
                 (a, first), (b, second) = sorted(pairs[2 * i : 2 * i + 2])
                 values |= {f"{cell}{node}_inputs": f"{a}-{b}"}
                 values |= {f"{cell}{node}_a": OPERATIONS[first], f"{cell}{node}_b": OPERATIONS[second]}
