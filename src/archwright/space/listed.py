@@ -166,12 +166,12 @@ def _alike(members: list[Architecture]) -> list[Architecture]:
     return [Architecture({n: float(v) if n in mixed else v for n, v in member.items()}) for member in members]  # type: ignore[arg-type]
 
 
-def _parameter(values: list[Any]) -> Choice:
+def _parameter(values: list[Any]) -> Choice | list[Any]:
     """The different values of one column, in order if all are numbers; ``1`` and ``True`` together are refused."""
     different = list({(type(value), value): value for value in values}.values())
     if all(map(_is_number, different)):
         return Choice(*sorted(different), ordered=True)
-    return Choice(*different)
+    return different
 
 
 def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequence[str] | None) -> Architecture:
@@ -192,8 +192,9 @@ def _checked(position: int, values: Mapping[str, Any]) -> Architecture:
     for name, value in values.items():
         if not is_scalar(value):
             shown = repr(value).replace("\n", " ")
+            shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
             raise SpaceError(
-                f"architecture {position} of the list has {shown if len(shown) <= 60 else shown[:57] + '...'} as {name}; a value is a "
-                "finite number, a text, a truth value or None"
+                f"architecture {position} of the list has {shown} as {name}, which is not a text, a finite number, a truth "
+                "value or None"
             )
     return Architecture(values)
