@@ -153,6 +153,10 @@ def make_goal(
     pairs = named.items() if isinstance(named, Mapping) else [(name, None) for name in named]
     wanted = []
     for name, direction in pairs:
+        if direction is None and free_names and name not in METRICS:
+            raise SettingsError(
+                f"{name!r} is a metric of your own: say whether more is better, {{{name!r}: 'maximize'}}"
+            )
         if direction is None:
             direction = natural_direction(name)
         if direction not in ("maximize", "minimize"):
@@ -251,7 +255,8 @@ def search(
         inherit_epochs: of trainings that start so; ``epochs`` by default.
         clues: what a searcher that takes them (``archwright list searchers``) may look at before it pays for a training: names
             of proxies, ``params``, ``flops`` or ``skip`` (:class:`~archwright.evaluate.clues.NetworkClues`; ``-NAME`` where less
-            is better), or an object of your own (:class:`~archwright.searchers.Clues`).
+            is better), or an object of your own (:class:`~archwright.searchers.Clues`). Names go with ``evaluate`` too, where
+            ``build`` and ``data`` say what to score.
         clue_batch: training examples that clues are scored on.
         replicate: evaluate a repeated architecture anew instead of answering from the cache.
         warm_start: a study's folder, a JSON file with architectures, or architectures, to evaluate first.
@@ -322,7 +327,8 @@ def search(
     if inherit or inherit_epochs is not None:
         described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
     if clues is not None:
-        job.clues, said = make_clues(clues, evaluator, searcher, clue_batch, seed, job.path, job.watcher.scored)
+        watched = job.watcher.scored
+        job.clues, said = make_clues(clues, evaluator, searcher, clue_batch, seed, job.path, watched, family, how)
         described |= {"clues": said}
     given = _given(warm_start, family.space)
     return job.run(

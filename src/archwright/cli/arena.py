@@ -25,8 +25,10 @@ def arena(
         typer.Option(
             "--searcher",
             "-s",
+            metavar="NAME",
             show_default=False,
-            help="NAME or NAME:option=value,option=value; repeat it. By default random, rea, ls and lspon (random, dmls and nsga2 for several).",
+            help="NAME, or NAME:option=value with commas between options; repeat it. By default random, rea, ls and lspon "
+            "(random, dmls and nsga2 for several).",
         ),
     ] = None,
     runs: Annotated[
@@ -39,15 +41,17 @@ def arena(
     signal: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="METRIC",
             show_default=False,
-            help="What searchers see: METRIC[@EPOCH][#SEED]; seed mean (default), a number, or random. Repeat it for several "
+            help=f"What searchers see: {common.SIGNAL}; seed mean (default), a number, or random. Repeat it for several "
             "objectives. By default the validation (else test) accuracy after the longest training.",
         ),
     ] = None,
     report: Annotated[
         str | None,
         typer.Option(
-            help="What they are judged by (of surrogates: what they are to rank): METRIC[@EPOCH][#SEED]. By default the signal.",
+            metavar="METRIC",
+            help="What they are judged by (of surrogates: what they are to rank), written like the signal; the signal by default.",
             show_default=False,
         ),
     ] = None,
@@ -56,7 +60,8 @@ def arena(
         typer.Option(
             metavar="EPOCHS",
             show_default=False,
-            help="For hyperband and successive-halving: epochs they may ask for, such as 12,200; by default all that the table has.",
+            help="For searchers of several fidelities (ensemble-bo, hyperband, ...): epochs they may ask for, such as 12,200; by "
+            "default all that the table has.",
         ),
     ] = None,
     clues: Annotated[
@@ -74,8 +79,9 @@ def arena(
     give_first: Annotated[
         bool,
         typer.Option(
+            "--give-first",
             help="Tell every searcher the architecture of each parameter's first value before it starts (in chains of blocks "
-            "the trivial one: all identity). It counts as an evaluation."
+            "the trivial one: all identity). It counts as an evaluation.",
         ),
     ] = False,
     surrogates: Annotated[
@@ -170,7 +176,7 @@ def arena(
         return
     console = common.console()
     console.print(lead(comparison), soft_wrap=False)
-    console.print(common.table("", *main_table(comparison)))
+    console.print(common.table("", *main_table(comparison), dispensable=("95 % interval", "min-max")))
     header, rows = significance(comparison, "wilcoxon")
     if rows:
         console.print(common.table("Wilcoxon signed-rank tests, two-sided; the page has all", header, rows))

@@ -56,4 +56,4 @@ def export(
         return
     screen = common.console()
     for kind, file in files.items():
-        screen.print(f"[dim]{kind:>12}[/dim]  {file}", soft_wrap=True)
+        screen.print(common.labelled(f"{kind:>12}", file), soft_wrap=True)

@@ -108,7 +108,7 @@ def profile(
         common.print_json(answer)
         return
     out = common.console()
-    out.print(f"[bold]{made.name}[/bold] {chosen}")
+    out.print(common.labelled(made.name, chosen, "bold"))
     out.print(f"input {' x '.join(map(str, shape))}, {number} classes, {where}, batch {batch}\n")
     out.print(
         common.table("", ["metric", "value"], [[name, common.number(value, 5)] for name, value in measured.items()])

@@ -89,16 +89,17 @@ def correlate(
         list[str] | None,
         typer.Option(
             show_default=False,
-            help="Names with commas between: stored scores (archwright table show), hybrid[:di=A,dd=B,alpha=0.5,beta=1.5,"
-            "mode=thesis,normaliser=max], sum:A=1,B=1[,normaliser=rank], vote:proxies=A+B+C, learned:proxies=A+B[,train=100]. By default all "
-            "proxies that every architecture has, and hybrid.",
+            metavar="NAMES",
+            help="Names with commas between: stored scores (archwright table show), hybrid, sum:A=1,B=1, vote:proxies=A+B+C, "
+            "learned:proxies=A+B; options follow, such as hybrid:di=A,dd=B. By default all proxies that every architecture has, and hybrid.",
         ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
             show_default=False,
-            help="What architectures are worth: METRIC[@EPOCH][#SEED]. By default naslib_accuracy (that of published proxy "
+            metavar="METRIC",
+            help=f"What architectures are worth: {common.SIGNAL}. By default naslib_accuracy (that of published proxy "
             "studies) where the table has it, else the validation (else test) accuracy after the longest training.",
         ),
     ] = None,

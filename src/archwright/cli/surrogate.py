@@ -110,7 +110,7 @@ def pretrain(
         common.print_json({"file": str(out), **_short(said), "remarks": remarks})
         return
     for remark in remarks:
-        common.console().print(f"[dim]{remark}[/dim]")
+        common.console().print(remark, style="dim")
     common.console().print(f"{out}: {members} members, {', '.join(clues.names)}")
     common.console().print(
         f"use it with: archwright search ... --searcher ensemble-bo-thesis --option surrogate={out}", soft_wrap=True

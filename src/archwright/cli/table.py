@@ -53,7 +53,11 @@ def import_(
     ] = "digits",
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="For a CSV: COLUMN[=METRIC][:DATASET][@EPOCH][:min|max]; repeat it.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="For a CSV: COLUMN=METRIC:DATASET@EPOCH:max (or :min), of which all but COLUMN may be left out; repeat it.",
+            show_default=False,
+        ),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="For a CSV: only rows with COLUMN=VALUE.", show_default=False)
