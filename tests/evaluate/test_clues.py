@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import archwright as aw
-from archwright.api import refuse_other_settings
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluate import NetworkEvaluator
 from archwright.evaluate.clues import NetworkClues, check_clues
@@ -16,6 +15,7 @@ from archwright.families import family_from, get_family
 from archwright.proxies import score
 from archwright.study.final import FinalSettings
 from archwright.study.load import load_record
+from archwright.study.settings import refuse_other_settings
 
 CELLS = get_family("nasbench201", channels=4, cells=1)
 DRAWN = [CELLS.space.sample(np.random.default_rng(seed)) for seed in range(4)]
