@@ -165,6 +165,6 @@ class GaussianProcessBO(ModelBO):
     summary: ClassVar[str] = "Bayesian optimisation with a Gaussian process, expected improvement"
 
     def _model(self) -> Regressor:
-        from archwright.surrogate.models import MaternProcess
+        from archwright.surrogate.processes import MaternProcess
 
         return MaternProcess(self.space, seed=self.seed)

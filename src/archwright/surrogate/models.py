@@ -78,6 +78,9 @@ class BananasSurrogate(Regressor):
 class Forest(Regressor):
     """A random forest; the spread of its trees is the uncertainty (Hutter et al. 2011).
 
+    Each tree is grown on a bootstrap sample, with half of the columns to split by (Breiman 2001). The trees are scikit-learn's; its
+    forest of them spends more time on copies of settings than on trees of so few examples.
+
     Args:
         space, seed: see :class:`~archwright.surrogate.base.Regressor`.
         trees: how many.
@@ -91,14 +94,22 @@ class Forest(Regressor):
         self.trees, self.leaf = trees, leaf
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
-        from sklearn.ensemble import RandomForestRegressor
+        from sklearn import config_context
+        from sklearn.tree import DecisionTreeRegressor
 
-        forest = RandomForestRegressor(self.trees, min_samples_leaf=self.leaf, max_features=0.5, random_state=self.seed)
-        self._forest = forest.fit(rows, targets)
+        rng = np.random.RandomState(self.seed)
+        n, narrow = len(rows), rows.astype(np.float32)
+        self._made = []
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            for _ in range(self.trees):
+                seed = int(rng.randint(np.iinfo(np.int32).max))
+                times = np.bincount(np.random.RandomState(seed).randint(0, n, n), minlength=n).astype(float)
+                tree = DecisionTreeRegressor(min_samples_leaf=self.leaf, max_features=0.5, random_state=seed)
+                self._made.append(tree.fit(narrow, targets, sample_weight=times, check_input=False).tree_)
 
     def _predict(self, rows: Matrix) -> Prediction:
         narrow = rows.astype(np.float32)
-        return _spread(np.stack([tree.tree_.predict(narrow)[:, 0] for tree in self._forest.estimators_]))
+        return _spread(np.stack([tree.predict(narrow)[:, 0] for tree in self._made]))
 
 
 class Boosting(Regressor):

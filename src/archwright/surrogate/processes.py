@@ -175,7 +175,7 @@ class WeisfeilerLehmanProcess(GaussianProcess):
 
     def _between(self, rows: Matrix, others: Matrix) -> Matrix:
         """Cosines."""
-        return rows @ others.T
+        return np.asarray(rows @ others.T)
 
     def _kernel(self, between: Matrix, length: float) -> tuple[Matrix, Matrix]:
         return between, np.zeros_like(between)
