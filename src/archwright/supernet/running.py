@@ -34,6 +34,7 @@ from archwright.supernet.retraining import (
     SETTINGS,
     Design,
     cells_design,
+    check_kept,
     export,
     retrain,
     template_design,
@@ -85,6 +86,7 @@ def run_oneshot(
         result["ranking"] = judge(result)
     files: dict[str, Path] = {}
     if asked.retrain:
+        check_kept(found.genotype)
         for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name], made = _retrained(asked, design, data, training, folder, name, say)
