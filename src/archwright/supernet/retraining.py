@@ -160,6 +160,8 @@ def retrain(
         **binary,
     }  # fmt: skip
     held_out = trained.metrics if run.retrain_on == "train" else {}
+    if "accuracy" in held_out:
+        figures["val_accuracy"] = held_out["accuracy"]
     return network, figures, {**held_out, "params": params}
 
 
