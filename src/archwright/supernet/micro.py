@@ -27,15 +27,7 @@ from archwright.layers.cells import (
     Nodes,
     sum_of,
 )
-from archwright.layers.operations import (
-    MASTER,
-    OPERATION_SETS,
-    OPERATIONS,
-    Zero,
-    check_operation,
-    operation,
-    with_affine,
-)
+from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, check_operation, operation, with_affine
 from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.shapes import merged
 from archwright.space.cells import reductions
@@ -189,7 +181,7 @@ class MixedCell(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.inputs = CellInputs(before, last, width, last_reduced, affine=False)
-        self.kind, self.rows, self.nothing = kind, bundles(nodes), Zero(2 if reduces else 1)
+        self.kind, self.rows, self.stride = kind, bundles(nodes), 2 if reduces else 1
         self.columns = {name: i for i, name in enumerate(columns)}
         self.edges = nn.ModuleList(
             nn.ModuleDict(
@@ -212,8 +204,11 @@ class MixedCell(nn.Module):
                 states.append(State(mixture(states, edges, self.columns)))
             else:
                 kept = [self._edge(rows.start + i)[name](states[i].x) for name, i in own[j]]
-                states.append(State(sum_of(kept) if kept else self.nothing(states[0].x)))
+                states.append(State(sum_of(kept) if kept else self._zeros(states[0].x)))
         return torch.cat([state.x for state in states[2:]], dim=1)
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
     def _edge(self, row: int) -> nn.ModuleDict:
         return cast(nn.ModuleDict, self.edges[row])
