@@ -161,6 +161,26 @@ def mind_memory(
     say(line)
 
 
+def mind_weights(
+    make: Callable[[], Sequence[nn.Module]], what: str, lower: str, *, device: str | torch.device, memory: Memory = "check"
+) -> None:  # fmt: skip
+    """Refuse networks of which not even the weights, their gradients and momentum have room, without making them.
+
+    Args:
+        make: networks, made here without memory.
+        what: needs them.
+        lower: what would need less.
+        device: where.
+        memory: ``ignore`` to go on where it is not enough.
+
+    Raises:
+        SettingsError: it is not enough.
+    """
+    with torch.device("meta"), seeded(0):
+        needed = 3 * sum(bytes_of(network.parameters()) for network in make())
+    mind_memory(needed, what, lower, device=device, say=lambda _: None, memory=memory)
+
+
 class Peak:
     """The most memory that a search used, over all its sittings.
 

@@ -108,6 +108,11 @@ class MicroSettings:
         for name in self.columns:
             if name not in OPERATIONS and name != NONE:
                 raise SettingsError(unknown("operation", name, OPERATIONS))
+        if NONE in self.operations:
+            raise SettingsError("none is no operation among others; zeros (V0 to V4) says what stands for it")
+        twice = [name for name in self.operations if self.operations.count(name) > 1]
+        if twice:
+            raise SettingsError(f"the operation {twice[0]} is named twice")
 
     @property
     def relaxed_by(self) -> str:

@@ -27,7 +27,7 @@ from archwright.genotypes.reading import AROUND
 from archwright.layers.cells import Nodes
 from archwright.layers.templates import plain
 from archwright.space import Architecture
-from archwright.supernet.memory import mind_memory, training_memory
+from archwright.supernet.memory import mind_memory, mind_weights, training_memory
 from archwright.supernet.micro import MicroSettings
 from archwright.supernet.options import RunOptions
 
@@ -130,6 +130,10 @@ def retrain(
     """
     where = resolve_device(device)
     family = for_shape(design.family, data.input_shape)
+    mind_weights(
+        lambda: [family.build(design.architecture, data.input_shape, data.num_classes)], "retraining",
+        "channels and cells with --set", device=where, memory=run.memory,
+    )  # fmt: skip
     with seeded(derived_seed(seed, 60)):
         network = family.build(design.architecture, data.input_shape, data.num_classes)
     params = sum(p.numel() for p in family.deploy(network).parameters())
