@@ -269,6 +269,9 @@ def test_how_many_edges_are_kept_is_an_option(archwright, options, numbers):
     assert done.code == 0, done.err
     assert {len(node) for nodes in done.json["genotype"].values() for node in nodes} == numbers
     assert done.json["family_options"]["rule"] == ("xdarts" if options == ["kept=3"] else "any")
+    card = Path("s/model/README.md").read_text()
+    assert ("parameters that are False are left out" in card) == (options != ["kept=3"])
+    assert "| False |" not in card
     drawn = archwright("cells", "draw", "s/result.json", "--out", "cells.png")
     assert drawn.code == 0, drawn.err
     np.save("new.npy", np.zeros((3, 8, 8), np.float32))
