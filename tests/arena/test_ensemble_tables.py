@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from archwright.arena import ensemble_runs
-from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, _row, reproduce_ensemble
-from archwright.arena.ensemble_runs import Found, Job, RunLog
+from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, SETS, _row, reproduce_ensemble
+from archwright.arena.ensemble_runs import Found, Job, RunLog, do_all
 from archwright.errors import SettingsError
 from archwright.searchers import SEARCHERS
 from archwright.surrogate import DeepEnsemble, pretrain, read_header
@@ -100,6 +102,32 @@ def test_finished_runs_are_kept_and_not_run_again(shared_data, tmp_path, monkeyp
     assert [r["ours"] for r in again["rows"]] == [r["ours"] for r in first["rows"]]
 
 
+def test_a_run_that_reached_the_optimum_is_what_a_smaller_budget_would_have_given(shared_data, tmp_path, monkeypatch):
+    table = _table(shared_data)
+    near, far = ls_job("cifar10", 0), ls_job("cifar10", 0, 1000)
+    own = do_all(table, [near], tmp_path / "apart", 1, lambda *_: None)[near]
+    do_all(table, [far], tmp_path, 1, lambda *_: None)
+    monkeypatch.setattr(ensemble_runs, "_search", None)
+    assert do_all(table, [near], tmp_path, 1, lambda *_: None)[near] == replace(
+        own, seconds=pytest.approx(own.seconds, abs=60)
+    )
+
+
+def ls_job(dataset, seed, budget=200):
+    return Job(dataset, BASELINES["local"], budget, seed)
+
+
+def test_a_run_with_another_budget_serves_only_where_it_is_the_same(tmp_path):
+    log = RunLog(tmp_path / "runs.jsonl")
+    there, not_there = (Found(((30.0, 30.0, 90.0),), optimum, 30.0, 1.0) for optimum in (True, False))
+    log.add(ls_job("cifar10", 0, 40), there)
+    log.add(ls_job("cifar10", 1, 30), not_there)
+    for known in (log, RunLog(tmp_path / "runs.jsonl")):
+        assert [known.get(ls_job("cifar10", 0, b)) for b in (29, 30, 1000)] == [None, there, there]
+        assert [known.get(ls_job("cifar10", 1, b)) for b in (29, 30, 1000)] == [None, not_there, None]
+        assert known.get(ls_job("cifar100", 0, 40)) is None
+
+
 @pytest.mark.slow
 def test_the_published_method_pretrains_once_per_seed_for_all_data_sets(shared_data, tmp_path):
     found = reproduce_ensemble(
@@ -157,6 +185,20 @@ def test_a_pretrained_trunk_ranks_all_cells_better_after_few_evaluations(shared_
             made.fit(inputs[rows], targets, epochs=60)
             rho[pretrained].append(spearmanr(made.predict(inputs).mean(0), accuracy).statistic)
     assert np.mean(rho[True]) > np.mean(rho[False])
+
+
+def test_what_the_thesis_says_of_the_table_holds(shared_data):
+    table = _table(shared_data)
+
+    def accuracy(dataset, epochs=200):
+        return table.column(dataset, "test_accuracy").at(epochs)
+
+    full = {dataset: accuracy(dataset) for dataset in SETS}
+    between = [spearmanr(full[a], full[b]).statistic for a, b in combinations(SETS, 2)]
+    assert between == pytest.approx([0.9802, 0.9593, 0.9636], abs=5e-4)
+    params = ensemble_runs._problem(table, "cifar10", low=False).clues(("params",)).values[:, 0]
+    with_params = [np.corrcoef(params, accuracy("cifar10", epochs))[0, 1] for epochs in (200, 12)]
+    assert with_params == pytest.approx([0.319, 0.376], abs=5e-4)
 
 
 def _table(shared_data):

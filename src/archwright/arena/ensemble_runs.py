@@ -111,7 +111,7 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
     """Pretrain what is missing, then run what is missing; each is kept as soon as it is done."""
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder / "runs.jsonl")
-    wanted = list({job.key: job for job in jobs if job.key not in log.found}.values())
+    wanted = list({job.key: job for job in jobs if log.get(job) is None}.values())
     pretrainings = {pretraining_path(folder, j.method, j.seed): j for j in wanted if j.method.metrics}
     first = [job for path, job in pretrainings.items() if not path.is_file()]
     done, total = 0, len(first) + len(wanted)
@@ -121,7 +121,7 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
                 log.add(job, found)
             done += 1
             on_done(job.method.label, done, total)
-    return {job: log.found[job.key] for job in jobs}
+    return {job: found for job in jobs if (found := log.get(job)) is not None}
 
 
 def pretraining_path(folder: Path, method: Method, seed: int) -> Path:
@@ -139,13 +139,14 @@ class RunLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, Found] = {}
+        self._found: dict[str, Found] = {}
+        self._ended: dict[str, Found] = {}
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for line in text.splitlines():
             try:
                 said = json.loads(line)
                 key = said.pop("key")
-                self.found[key] = Found(**{**said, "steps": tuple(tuple(step) for step in said["steps"])})
+                self._note(key, Found(**{**said, "steps": tuple(tuple(step) for step in said["steps"])}))
             except ValueError:
                 continue
             except (TypeError, KeyError, AttributeError) as error:
@@ -153,11 +154,25 @@ class RunLog:
         if text and not text.endswith("\n"):
             path.write_text(text + "\n", encoding="utf-8")
 
+    def get(self, job: Job) -> Found | None:
+        """The finished run; also one that had another budget and reached the optimum within this one, which is the same run."""
+        other = self._ended.get(_without_budget(job.key))
+        return self._found.get(job.key, other if other is not None and other.spent <= job.budget + 1e-9 else None)
+
+    def _note(self, key: str, found: Found) -> None:
+        self._found[key] = found
+        if found.optimum:
+            self._ended[_without_budget(key)] = found
+
     def add(self, job: Job, found: Found) -> None:
         """One more."""
-        self.found[job.key] = found
+        self._note(job.key, found)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": job.key, **asdict(found)}) + "\n")
+
+
+def _without_budget(key: str) -> str:
+    return json.dumps({**json.loads(key), "budget": None}, sort_keys=True)
 
 
 Do = Callable[[Job, Table, Path], "Found | None"]
