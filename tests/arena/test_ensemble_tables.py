@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from archwright.arena import ensemble_runs
-from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, SETS, _row, reproduce_ensemble
+from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, SETS, _jobs, _row, reproduce_ensemble
 from archwright.arena.ensemble_runs import Found, Job, RunLog, do_all
 from archwright.errors import SettingsError
 from archwright.searchers import SEARCHERS
@@ -54,7 +54,7 @@ def test_a_run_counts_as_at_the_optimum_from_its_own_cost_on(tmp_path):
         Job("cifar10", BASELINES["local"], 200, seed): Found(((3.0, 3.0, 90.0), (cost, cost, 94.0)), True, cost, 1.0)
         for seed, cost in enumerate((99.0, 150.0))
     }
-    rows = {line.measure: _row(line, range(2), found, tmp_path, ()) for line in lines}
+    rows = {line.measure: _row(line, list(found), found, tmp_path, ()) for line in lines}
     assert {m: (r["reached"], r["ours"]["mean"]) for m, r in rows.items()} == {
         "best@100": (1, 92.0),
         "best@200": (2, 94.0),
@@ -111,6 +111,16 @@ def test_a_run_that_reached_the_optimum_is_what_a_smaller_budget_would_have_give
     assert do_all(table, [near], tmp_path, 1, lambda *_: None)[near] == replace(
         own, seconds=pytest.approx(own.seconds, abs=60)
     )
+
+
+def test_a_pretraining_can_serve_several_seeds():
+    line = LINES["ensemble-search-time"][1][4]
+    assert [j.pretrained for j in _jobs(line, range(3, 7), None)] == [3, 4, 5, 6]
+    shared = _jobs(line, range(4), 2)
+    assert [j.pretrained for j in shared] == [0, 1, 0, 1]
+    own = _jobs(line, range(4), None)
+    assert [j.key == o.key for j, o in zip(shared, own)] == [True, True, False, False]
+    assert {j.taken for j in _jobs(replace(line, methods=(NEITHER,)), range(4), 2)} == {None}
 
 
 def ls_job(dataset, seed, budget=200):
@@ -213,6 +223,7 @@ def _table(shared_data):
         ({"name": "ensemble-speed"}, "did you mean ensemble-"),
         ({"runs": 0}, "runs must be at least 1"),
         ({"budget": 0}, "budget must be at least 1"),
+        ({"pretrainings": 0}, "pretrainings must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"only": ["annealing"]}, "unknown line 'annealing'"),
         ({"options": {"epochs": 3}}, "unknown option 'epochs'"),

@@ -68,17 +68,29 @@ class Method:
 
 @dataclass(frozen=True)
 class Job:
-    """One search."""
+    """One search.
+
+    Attributes:
+        dataset, method, budget, seed: of it.
+        taken: seed of the pretraining, if it is not the search's own.
+    """
 
     dataset: str
     method: Method
     budget: int
     seed: int
+    taken: int | None = None
+
+    @property
+    def pretrained(self) -> int:
+        """Seed of the pretraining."""
+        return self.seed if self.taken is None else self.taken
 
     @property
     def key(self) -> str:
         """By which a finished run is found again; the label has no part in it."""
-        return json.dumps({**asdict(self), "method": {**asdict(self.method), "label": ""}}, sort_keys=True)
+        said = {**asdict(self), "method": {**asdict(self.method), "label": ""}}
+        return json.dumps({name: v for name, v in said.items() if name != "taken" or v is not None}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder / "runs.jsonl")
     wanted = list({job.key: job for job in jobs if log.get(job) is None}.values())
-    pretrainings = {pretraining_path(folder, j.method, j.seed): j for j in wanted if j.method.metrics}
+    pretrainings = {pretraining_path(folder, j.method, j.pretrained): j for j in wanted if j.method.metrics}
     first = [job for path, job in pretrainings.items() if not path.is_file()]
     done, total = 0, len(first) + len(wanted)
     for do, missing in ((_pretrain, first), (_search, wanted)):
@@ -226,14 +238,14 @@ def _pretrain(job: Job, table: Table, folder: Path) -> None:
     encoding = method.option("encoding")
     made = pretrain(
         problem.space, clues, profiled=method.option("profiled"), pretraining=method.pretraining, epochs=method.epochs,
-        members=method.option("members"), encoding=encoding, seed=job.seed,
+        members=method.option("members"), encoding=encoding, seed=job.pretrained,
     )  # fmt: skip
     inputs = encoded(problem.space, table.architectures, encoding)
     rho = {
         name: float(spearmanr(made.predict(inputs, head).mean(0).numpy(), clues.values[:, head]).statistic)
         for head, name in enumerate(method.metrics)
     }
-    path = pretraining_path(folder, method, job.seed)
+    path = pretraining_path(folder, method, job.pretrained)
     unfinished = path.with_suffix(".part")
     store(made, unfinished, problem.space, encoding, metrics=list(method.metrics), epochs=method.epochs, spearman=rho)
     unfinished.replace(path)
@@ -243,7 +255,7 @@ def _search(job: Job, table: Table, folder: Path) -> Found:
     method = job.method
     options = dict(method.options)
     if method.metrics:
-        options["surrogate"] = str(pretraining_path(folder, method, job.seed))
+        options["surrogate"] = str(pretraining_path(folder, method, job.pretrained))
     problem = _problem(table, job.dataset, method.low)
     values = problem.values(problem.report)
     best = float(np.nanmax(values))

@@ -14,7 +14,7 @@ from archwright.errors import SettingsError, unknown
 KINDS: Mapping[str, tuple[str, ...]] = {
     "searchers": ("--runs", "--seed", "--workers"),
     "freerea": ("--runs", "--seed"),
-    "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--out"),
+    "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--pretrainings", "--out"),
     "arena": ("--runs", "--seed", "--workers", "--budget", "--only", "--out"),
     "trainings": ("--runs", "--seed", "--budget", "--only", "--out"),
     "proxies": ("--out",),
@@ -71,6 +71,13 @@ def reproduce(
             "ensemble-real-data); repeat it.",
         ),
     ] = [],  # noqa: B006
+    pretrainings: Annotated[
+        int | None,
+        typer.Option(
+            help="Of ensembles: how many pretrained ensembles serve all seeds, in turn; each seed has its own by default.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -85,13 +92,14 @@ def reproduce(
     kind = _kind(name)
     given = {
         "--runs": runs is not None, "--seed": seed != 0, "--workers": workers != 1, "--option": bool(option),
-        "--budget": budget is not None, "--only": bool(only), "--out": out is not None,
+        "--budget": budget is not None, "--only": bool(only), "--pretrainings": pretrainings is not None,
+        "--out": out is not None,
     }  # fmt: skip
     for flag in [flag for flag, is_given in given.items() if is_given and flag not in KINDS[kind]]:
         raise SettingsError(f"{name} has no {flag}; it takes {', '.join(KINDS[kind])}")
     asked: dict[str, Any] = {
         "--runs": runs, "--seed": seed, "--workers": workers, "--option": common.pairs(option, "--option"),
-        "--budget": budget, "--only": only, "--out": out,
+        "--budget": budget, "--only": only, "--pretrainings": pretrainings, "--out": out,
     }  # fmt: skip
     more = {PARAMETERS.get(flag, flag[2:]): asked[flag] for flag in KINDS[kind]}
     found = _computed(kind, name, data_dir, more, quiet=json)
