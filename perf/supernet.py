@@ -146,7 +146,7 @@ def peak(sizes: Sizes, name: str) -> None:
 
 
 def peaks(given: argparse.Namespace, names: Sequence[str]) -> dict[str, float]:
-    """Of each implementation, in a process of its own."""
+    """Of each implementation, in a process of its own; to be asked first, since a process starts with its parent's peak."""
     sizes = [f"--{name}={getattr(given, name)}" for name in Sizes.__dataclass_fields__]
     command = [sys.executable, str(Path(__file__)), *sizes, f"--threads={given.threads}", "--peak"]
     return {name: float(subprocess.check_output([*command, name], text=True)) for name in names}
@@ -201,14 +201,14 @@ def main() -> None:
     if given.peak:
         peak(sizes, given.peak)
         return
+    memory = peaks(given, ("plain", "ours"))
+    share = memory["ours"] / memory["plain"] if memory["plain"] else float("nan")
+    print(f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {share:.2f}")
     differences(replace(sizes, batch=4))
     spent = seconds(sizes, given.rounds)
     for number, what in enumerate(("clock", "processor")):
         plain, ours = (spent[name][number] for name in ("plain", "ours"))
         print(f"{what}: plain {plain:.2f} s, ours {ours:.2f} s, ratio {plain / ours:.2f}")
-    memory = peaks(given, ("plain", "ours"))
-    share = memory["ours"] / memory["plain"] if memory["plain"] else float("nan")
-    print(f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {share:.2f}")
     print(f"ours takes {spent['ours'][1] / bound(sizes):.1f} times as long as its operations at a convolution's speed")
     if given.growth:
         growth(sizes, given.rounds)
