@@ -202,7 +202,7 @@ def make_clues(
     if callable(clues):
         return clues, {"names": list(clues.names)}
     if isinstance(evaluator, FunctionEvaluator) and how.data is not None:
-        built = replace(how, epochs=None, repeats=1, time_limit=None, amounts=None)
+        built = replace(how, epochs=None, repeats=1, workers=Workers(), amounts=None)
         evaluator, _ = network_evaluator(family, Goal((Objective("accuracy", "maximize"),)), built)
     if not isinstance(evaluator, NetworkEvaluator):
         raise SettingsError(
