@@ -28,6 +28,13 @@ PIPED_WIDTH = 200
 SIGNAL = "METRIC@EPOCH#SEED, of which @EPOCH and #SEED may be left out"
 """How a column of a table is named."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Resize = Annotated[
+    int | None, typer.Option(help="Resize images of a folder, or bands, to this many pixels.", show_default=False)
+]
+SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out unreadable images of a folder.")]
+Target = Annotated[
+    str | None, typer.Option(help="Label column of a CSV file; the last one by default.", show_default=False)
+]
 TableName = Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")]
 DatasetName = Annotated[
     str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)

@@ -82,6 +82,8 @@ def oneshot(
         typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
     ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
         int,
@@ -148,7 +150,7 @@ def oneshot(
     )
     asked.settings() if family == "darts" else asked.edges()
     judge = _judge(family, table, dataset, signal, data_dir)
-    loaded = load_data(data, limit=limit, merge=merge)
+    loaded = load_data(data, limit=limit, merge=merge, resize=resize, skip_corrupt=skip_corrupt)
     err = common.console(stderr=True)
     show = not quiet and not json
     name = [
