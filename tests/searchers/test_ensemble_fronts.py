@@ -15,6 +15,7 @@ from archwright.evaluation import Bound, Evaluation, Goal, Objective
 from archwright.searchers import make_searcher
 from archwright.searchers.acquisition import hypervolume_first, hypervolume_gain
 from archwright.searchers.ensemblebo import SEVERAL, _within
+from archwright.space import Choice, Space
 from archwright.tables import find_table
 from archwright.testing.searchers import toy_space
 
@@ -124,3 +125,15 @@ def test_of_more_objectives_more_is_found_than_by_chance(objectives):
 def test_what_cannot_be_done_is_refused():
     with pytest.raises(SettingsError, match="unknown treatment of several objectives 'hypervolum'; did you mean"):
         make_searcher("ensemble-bo", SPACE, GOAL, several="hypervolum")
+
+
+def test_in_a_large_space_the_front_is_what_is_searched_around():
+    space = Space({f"x{i}": Choice(*range(8)) for i in range(6)})
+    goal = Goal((Objective("a", "minimize"), Objective("b", "minimize")))
+    searcher = make_searcher("ensemble-bo", space, goal)
+    for _ in range(60):
+        (architecture,) = searcher.ask(1)
+        values = np.array(list(architecture.values()), dtype=float)
+        searcher.tell(architecture, Evaluation({"a": float(values.sum()), "b": float((7 - values).sum())}))
+    leaders = searcher._leaders(searcher.known)
+    assert len({searcher.known[a] for a in leaders}) > 5  # everything is on the front: not the ten best by "a" alone

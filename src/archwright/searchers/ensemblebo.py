@@ -184,12 +184,22 @@ class EnsembleBO(Searcher):
             if self._whole is None:
                 self._whole = list(self.space.enumerate())
             return self._screened if self._screened and not self._due() else self._whole
-        leaders = [
-            a for told in self.told.values() for a in sorted(told, key=lambda a: told[a], reverse=True)[:LEADERS]
-        ]
+        leaders = [a for told in self.told.values() for a in self._leaders(told)]
         near = [u for a in dict.fromkeys(leaders) for u in self.space.neighbours(a, self.rng)]
         far = [self.space.mutate(near[i], self.rng) for i in self.rng.integers(len(near), size=300)] if near else []
         return list(dict.fromkeys([*self.told[self.low], *near, *far, *self.space.sample(self.rng, 500)]))
+
+    def _leaders(self, told: Mapping[Architecture, Worth]) -> list[Architecture]:
+        """Ten of the best; of several objectives, ten that nothing dominates."""
+        order = sorted(told, key=lambda a: told[a], reverse=True)
+        if len(self.goal.objectives) == 1 or not order or told[order[0]][0] < 0:
+            return order[:LEADERS]
+        from moocore import is_nondominated
+
+        sound = [a for a in order if told[a][0] == 0]
+        on_front = is_nondominated(np.array([told[a][1:] for a in sound]), maximise=True)
+        front = [a for a, best in zip(sound, on_front) if best]
+        return [front[i] for i in self.rng.permutation(len(front))[:LEADERS]]
 
     def _due(self) -> bool:
         """Whether the models are to be fitted anew: after a tenth more is known, and once it can be said whom to trust."""
