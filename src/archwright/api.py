@@ -111,7 +111,8 @@ def search(
         inherit_epochs: of trainings that start so; ``epochs`` by default.
         clues: what a searcher that takes them (``archwright list searchers``) may look at before it pays for a training: names
             of proxies, ``params``, ``flops`` or ``skip`` (:class:`~archwright.evaluate.clues.NetworkClues`; ``-NAME`` where less
-            is better), or an object of your own (:class:`~archwright.searchers.Clues`).
+            is better), or an object of your own (:class:`~archwright.searchers.Clues`). Names go with ``evaluate`` too, where
+            ``build`` and ``data`` say what to score.
         clue_batch: training examples that clues are scored on.
         replicate: evaluate a repeated architecture anew instead of answering from the cache.
         warm_start: a study's folder, a JSON file with architectures, or architectures, to evaluate first.
@@ -145,7 +146,9 @@ def search(
     looked_at = None
     if clues is not None:
         scored = (watcher or Silent()).scored
-        looked_at, described["clues"] = make_clues(clues, evaluator, searcher, clue_batch, seed, path, scored)
+        looked_at, described["clues"] = make_clues(
+            clues, evaluator, searcher, clue_batch, seed, path, scored, family, how
+        )
     job = Job(
         family=family,
         goal=getattr(evaluator, "goal", goal),  # scores are objectives of their own

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from archwright.data import Data, Split
+from archwright.evaluate import training as training_loop
 from archwright.evaluate.settings import Training
 from archwright.families import get_family
 from archwright.genotypes import operation_counts, parse_cells
@@ -195,10 +196,13 @@ def test_schedules_of_a_whole_search(monkeypatch) -> None:
         assert by_epoch[epoch, str(search.updates.warm_up)] == by_epoch[epoch, "joint"] == pytest.approx(rate)
 
 
-def test_drop_path_of_retraining() -> None:
-    training = Training.from_json(RETRAINING)
-    rates = [training.drop_path * epoch / training.epochs for epoch in (0, 300, 599)]
-    assert rates == pytest.approx([0.0, 0.15, 0.2995])
+def test_drop_path_of_retraining_rises_from_nothing(data, monkeypatch) -> None:
+    """By 0.3 / epochs an epoch: of 600, 0 in the first, 0.15 in the 301st, 0.2995 in the last; the same in all cells."""
+    rates = []
+    monkeypatch.setattr(training_loop, "set_drop_path", lambda _, rate, rising: rates.append((rate, rising)))
+    settings = Training.from_json({**RETRAINING, "epochs": 6, "crop": 0, "cutout": 0, "auxiliary_weight": 0.0})
+    training_loop.train(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3)), data, settings, seed=0)
+    assert rates == [(pytest.approx(0.3 * epoch / 6), False) for epoch in range(6)]
 
 
 def test_ten_thousand_random_operations_are_uniform() -> None:

@@ -89,7 +89,7 @@ def _show(comparison: Comparison, files: Mapping[str, str]) -> None:
 
     console = common.console()
     console.print(lead(comparison), soft_wrap=False)
-    console.print(common.table("", *main_table(comparison)))
+    console.print(common.table("", *main_table(comparison), dispensable=("95 % interval", "min-max")))
     header, rows = significance(comparison, "wilcoxon")
     if rows:
         console.print(common.table("Wilcoxon signed-rank tests, two-sided; the page has all", header, rows))

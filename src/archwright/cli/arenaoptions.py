@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from archwright.cli import common
+
 Searcher = Annotated[
     list[str] | None,
     typer.Option(
         "--searcher",
         "-s",
+        metavar="NAME",
         show_default=False,
-        help="NAME or NAME:option=value,option=value; repeat it. By default random, rea, ls and lspon (random, dmls and nsga2 for several).",
+        help="NAME, or NAME:option=value with commas between options; repeat it. By default random, rea, ls and lspon "
+        "(random, dmls and nsga2 for several).",
     ),
 ]
 Runs = Annotated[
@@ -24,15 +28,17 @@ Budget = Annotated[int, typer.Option(help="Evaluations of one run; one at less t
 Signal = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="METRIC",
         show_default=False,
-        help="What searchers see: METRIC[@EPOCH][#SEED]; seed mean (default), a number, or random. Repeat it for several "
+        help=f"What searchers see: {common.SIGNAL}; seed mean (default), a number, or random. Repeat it for several "
         "objectives. By default the validation (else test) accuracy after the longest training.",
     ),
 ]
 Report = Annotated[
     str | None,
     typer.Option(
-        help="What they are judged by (of surrogates: what they are to rank): METRIC[@EPOCH][#SEED]. By default the signal.",
+        metavar="METRIC",
+        help="What they are judged by (of surrogates: what they are to rank), written like the signal; the signal by default.",
         show_default=False,
     ),
 ]
@@ -41,7 +47,8 @@ Fidelities = Annotated[
     typer.Option(
         metavar="EPOCHS",
         show_default=False,
-        help="For hyperband and successive-halving: epochs they may ask for, such as 12,200; by default all that the table has.",
+        help="For searchers of several fidelities (ensemble-bo, hyperband, ...): epochs they may ask for, such as 12,200; by "
+        "default all that the table has.",
     ),
 ]
 Clues = Annotated[
@@ -57,8 +64,9 @@ Noise = Annotated[float, typer.Option(help="For a surrogate: standard deviation 
 GiveFirst = Annotated[
     bool,
     typer.Option(
+        "--give-first",
         help="Tell every searcher the architecture of each parameter's first value before it starts (in chains of blocks "
-        "the trivial one: all identity). It counts as an evaluation."
+        "the trivial one: all identity). It counts as an evaluation.",
     ),
 ]
 Surrogates = Annotated[

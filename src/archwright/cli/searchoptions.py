@@ -75,7 +75,7 @@ SearcherOption = Annotated[
 Budget = Annotated[
     int | None,
     typer.Option(
-        help="Evaluations (short ones of hyperband count their share); 50 when no budget is given.",
+        help="Evaluations, of which short ones count their share; 50 when no budget is given.",
         rich_help_panel=HOW,
         show_default=False,
     ),
@@ -88,8 +88,8 @@ Fidelities = Annotated[
     str | None,
     typer.Option(
         metavar="EPOCHS",
-        help="Epochs that hyperband and successive-halving may train for, the last is a full training, such as 1,3,9; "
-        "by default any number up to --epochs.",
+        help="For searchers of several fidelities (ensemble-bo, hyperband, ...): epochs they may train for, such as 3,30; the "
+        "last is a full training. By default ensemble-bo trains in full alone, hyperband for any number up to --epochs.",
         rich_help_panel=HOW,
         show_default=False,
     ),

@@ -19,24 +19,25 @@ def summarise(result: Result) -> None:
     out.print(
         f"\n[bold]{paid} evaluations[/bold] by {record.settings['searcher']['name']} "
         f"({record.count('failed')} failed), {record.count('infeasible')} infeasible at no "
-        f"cost, {record.repeats} repeats from the cache; {result.reason}"
+        f"cost, {record.repeats} repeats from the cache; {result.reason}",
+        markup=True,
     )
     for remark in record.remarks:
-        out.print(f"[dim]{remark}[/dim]")
+        out.print(remark, style="dim")
     best = result.best
     if best is None:
         reasons = {t.evaluation.reason for t in record.trials if t.evaluation.reason}
-        out.print("[red]No evaluation ended well.[/red] " + "; ".join(sorted(reasons)[:3]))
+        out.print(common.labelled("No evaluation ended well.", "; ".join(sorted(reasons)[:3]), "red"))
         return
     if len(objectives) > 1:
         rows = [[str(t.number), *(common.number(t.evaluation.metrics[m]) for m in objectives)] for t in record.pareto]
         out.print(common.table("Pareto front of the search", ["trial", *objectives], rows))
-    out.print(f"[bold]best[/bold]  trial {best.number}: {best.architecture}")
+    out.print(common.labelled("best", f"trial {best.number}: {best.architecture}", "bold"))
     out.print(f"      in the search: {common.metrics_line(best.evaluation.metrics, [*objectives, 'params', 'macs'])}")
     if record.final is not None:
         out.print(_comparison(record.final, [o.metric for o in record.final_goal.objectives]))
     for kind, file in result.files.items():
-        out.print(f"[dim]{kind:>12}[/dim]  {file}", soft_wrap=True)
+        out.print(common.labelled(f"{kind:>12}", file), soft_wrap=True)
 
 
 def _comparison(final: Any, objectives: list[str]) -> Any:

@@ -328,9 +328,10 @@ class Space:
         """Numbers for models: ``n x width``, with columns named by :meth:`columns`.
 
         ``ordinal``: one column per parameter, the index of its value, or its place in the range from 0 to 1 where the
-        parameter is real; -1 where it is not active. ``one_hot``: one column per value (one for a real or long integer
-        parameter, its place in the range); zeros where not active. ``thermometer``: the same, but integers and ordered choices
-        have ones up to their value (*at least this*), so that near values are alike. ``adjacency``, ``path``: of the cells.
+        parameter is real; -1 where it is not active. ``one_hot``: one column per value (one for a real parameter, and for
+        an integer or ordered choice of more than 32 values: its place in the range); zeros where not active.
+        ``thermometer``: the same, but integers and ordered choices have ones up to their value (*at least this*), so that
+        near values are alike. ``adjacency``, ``path``: of the cells.
 
         Raises:
             SpaceError: unknown kind, or one that needs a cell in a space without.

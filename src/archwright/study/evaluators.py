@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError
-from archwright.evaluation import Goal
+from archwright.evaluation import Goal, Objective
 from archwright.families import Family
 from archwright.searchers import SEARCHERS, Clues, searcher_options
 from archwright.study.executors import Evaluator, Workers
@@ -74,9 +75,29 @@ def function_evaluator(function: Callable[..., Any], goal: Goal, how: Trainings)
         raise SettingsError(
             "latency_from goes with trainings of ours; a function of your own says itself what latency is"
         )
+    _check_signature(function, bool(how.amounts))
     made = FunctionEvaluator(function, goal.objectives[0].metric, how.amounts[-1] if how.amounts else None)
     named: Described = {"data": None, "training": None, "function": getattr(function, "__name__", "function")}
     return made, named | ({"fidelities": list(how.amounts)} if how.amounts else {})
+
+
+def _check_signature(function: Callable[..., Any], fidelities: bool) -> None:
+    """Refuse a function that cannot be called as it will be.
+
+    Raises:
+        SettingsError: it takes other arguments.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of some built-in functions nothing is known
+        return
+    try:
+        signature.bind(None, **({"fidelity": 1.0} if fidelities else {}))
+    except TypeError as error:
+        called = "evaluate(architecture, fidelity=amount)" if fidelities else "evaluate(architecture)"
+        raise SettingsError(
+            f"the evaluation is called as {called}, and {getattr(function, '__name__', 'it')}{signature} cannot be: {error}"
+        ) from None
 
 
 def network_evaluator(family: Family, goal: Goal, how: Trainings) -> tuple[NetworkEvaluator, Described]:
@@ -162,8 +183,12 @@ def make_clues(
     seed: int,
     study: Path | None,
     on_done: Callable[[int], None],
+    family: Family,
+    how: Trainings,
 ) -> tuple[Clues, Described]:
     """What a searcher may look at, and how it is stored with the settings.
+
+    With a function of the user's as the evaluation, ``family`` builds the networks that named clues are scores of, on ``how.data``.
 
     Raises:
         SettingsError: the searcher takes none, unknown names, or names where no network is built.
@@ -176,10 +201,13 @@ def make_clues(
         raise SettingsError(f"{searcher} takes no clues; leave them out, or take one of {able}")
     if callable(clues):
         return clues, {"names": list(clues.names)}
+    if isinstance(evaluator, FunctionEvaluator) and how.data is not None:
+        built = replace(how, epochs=None, repeats=1, workers=Workers(), amounts=None)
+        evaluator, _ = network_evaluator(family, Goal((Objective("accuracy", "maximize"),)), built)
     if not isinstance(evaluator, NetworkEvaluator):
         raise SettingsError(
-            "clues by name are scores of untrained networks before they are trained; with an evaluation of your own, or "
-            "scores as the evaluation, give an object with names and a call (archwright.searchers.Clues)"
+            "clues by name are scores of untrained networks: with an evaluation of your own they need build= and data= too, and "
+            "with scores as the evaluation there are none; or give an object with names and a call (archwright.searchers.Clues)"
         )
     names = check_clues(clues)
     made = NetworkClues(evaluator, names, batch, seed, None if study is None else study / FILE, on_done)

@@ -28,12 +28,16 @@ def make_goal(
     """
     if isinstance(objectives, Goal):
         return objectives
-    from archwright.evaluate.metrics import check_metrics, natural_direction
+    from archwright.evaluate.metrics import METRICS, check_metrics, natural_direction
 
     named = [objectives] if isinstance(objectives, str) else objectives
     pairs = named.items() if isinstance(named, Mapping) else [(name, None) for name in named]
     wanted = []
     for name, direction in pairs:
+        if direction is None and free_names and name not in METRICS:
+            raise SettingsError(
+                f"{name!r} is a metric of your own: say whether more is better, {{{name!r}: 'maximize'}}"
+            )
         if direction is None:
             direction = natural_direction(name)
         if direction not in ("maximize", "minimize"):
