@@ -13,7 +13,7 @@ from archwright.surrogate import pretrain, store
 from archwright.testing.searchers import additive, toy_space
 
 OPTIONS = {
-    "ensemble-bo": {"trees": 5, "low_batch": 4, "high_batch": 2, "initial": 4},
+    "ensemble-bo": {"initial": 4},
     "ensemble-bo-thesis": {
         "members": 2, "p": 3, "q": 2, "f": 2, "batch": 4, "low_epochs": 1, "high_epochs": 2, "profiled": 30, "pretraining_epochs": 2,
     },
@@ -118,9 +118,10 @@ def test_a_short_evaluation_that_costs_more_than_a_full_one_is_refused(searcher,
     [
         ([[1, 2], [1, 2, 3]], "has 3 values"),
         ([[1, 2], [2, 1], [1, 2]], "there twice"),
-        ([[1, float("nan")], [2, 3]], "nan is not"),
-        ([[1, [2]], [2, [3]]], "is not a text, number"),
+        ([[1, 3], [2, float("nan")]], "architecture 1 of the list has nan as x1"),
+        ([[1, [2]], [2, [3]]], "architecture 0 of the list has .2. as x1"),
         ([], "must not be empty"),
+        (5, "not be 5"),
     ],
 )
 def test_encodings_that_make_no_space_are_refused(rows, message):
@@ -146,3 +147,18 @@ def test_fewer_architectures_than_members_are_refused():
             objectives={"x": "maximize"},
             searcher="ensemble-bo-thesis",
         )
+
+
+def test_numeric_encodings_are_searched_by_their_order():
+    """With a category for each of the many values, models would know nothing of values not yet evaluated."""
+    encodings = np.random.default_rng(5).random((300, 6))
+    worth = dict(zip(map(tuple, encodings.tolist()), -((encodings - 0.4) ** 2).sum(axis=1)))
+    best = []
+    for searcher in ("ensemble-bo", "random"):
+        result = aw.search(
+            Space.listed(encodings), evaluate=lambda a: worth[tuple(a.values())], objectives={"score": "maximize"},
+            searcher=searcher, budget=24,
+        )  # fmt: skip
+        found = result.best.evaluation.metrics["score"]
+        best.append(sum(w > found for w in worth.values()))
+    assert best[0] < 3 < best[1]

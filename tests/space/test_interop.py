@@ -161,7 +161,7 @@ def test_numpy_tables_and_names_make_a_list():
         ([3, 4], None, "must be a mapping or a sequence of values, not 3"),
         (["ab", "cd"], None, "give its values one by one"),
         ([[1], [True]], None, "the parameter 'x0': .* equal to each other"),
-        ([[[1]], [[2]]], None, "the parameter 'x0': .* JSON"),
+        ([[1], [[2]]], None, r"architecture 1 of the list has \[2\] as x0, which is not"),
     ],
 )
 def test_lists_that_make_no_sense_are_refused(rows, names, message):

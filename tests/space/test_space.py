@@ -301,6 +301,26 @@ def test_listed_space_moves_to_the_nearest_member_where_none_is_one_step_away():
     assert space.problems({"x0": 0, "x1": 1, "x2": 0}) == ["it is not in the list of architectures"]
 
 
+def test_many_numbers_of_a_list_are_one_column_and_few_are_categories():
+    rng = np.random.default_rng(0)
+    space = Space.listed([[x, i % 3, "ab"[i % 2]] for i, x in enumerate(rng.random(40))], names=["x", "k", "t"])
+    assert space.columns() == ["x", "k=0", "k=1", "k=2", "t=a", "t=b"]
+    encoded = space.encode(space.members)
+    assert np.array_equal(np.argsort(encoded[:, 0]), np.argsort([m["x"] for m in space.members]))
+    assert (encoded[:, 0].min(), encoded[:, 0].max()) == (0.0, 1.0)
+    again = Space.from_json(space.to_json())
+    assert again.members == space.members
+    assert again.fingerprint == space.fingerprint
+
+
+def test_whole_numbers_beside_floats_in_a_list_are_floats():
+    space = Space.listed([[1, 2], [1.0, 3], [1.5, 2]])
+    assert [m["x0"] for m in space.members] == [1.0, 1.0, 1.5]
+    assert {type(m["x0"]) for m in space.members} == {float}
+    with pytest.raises(SpaceError, match="there twice"):
+        Space.listed([[1], [1.0], [2]])
+
+
 def test_fingerprint_follows_the_content():
     assert conditional().fingerprint == conditional().fingerprint
     assert conditional().fingerprint != Space(depth=Integer(1, 7)).fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,23 @@ from archwright.errors import SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from archwright.study.record import StudyRecord
 
 
+PIPED_WIDTH = 200
+"""Characters of a line where standard output is no terminal and ``COLUMNS`` is not set."""
+SIGNAL = "METRIC@EPOCH#SEED, of which @EPOCH and #SEED may be left out"
+"""How a column of a table is named."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Resize = Annotated[
+    int | None, typer.Option(help="Resize images of a folder, or bands, to this many pixels.", show_default=False)
+]
+SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out unreadable images of a folder.")]
+Target = Annotated[
+    str | None, typer.Option(help="Label column of a CSV file; the last one by default.", show_default=False)
+]
 TableName = Annotated[str, typer.Argument(help="A table's name (archwright list tables) or its file.")]
 DatasetName = Annotated[
     str | None, typer.Option(help="One of the table's data sets; its first one by default.", show_default=False)
@@ -103,22 +116,52 @@ def print_json(value: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A terminal to write to."""
+    """A terminal to write to, as it stands: brackets in names, paths and reasons are no markup."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    shown = sys.stdout.isatty()
+    width = None if shown or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=not shown, width=width)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A plain table; columns of numbers should come formatted."""
+def labelled(label: str, text: object, style: str = "dim") -> Text:
+    """``label  text`` on one line, the label in a style."""
+    from rich.text import Text
+
+    return Text.assemble((label, style), "  ", str(text))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], dispensable: Sequence[str] = ()) -> Table:
+    """A plain table; columns of numbers should come formatted.
+
+    Where the terminal is too narrow, ``dispensable`` columns are left out first; then headings wrap between words and names
+    fold, but never numbers.
+    """
     from rich.table import Table
 
+    room = console().width
+    cells = [list(column) for column in zip(columns, *rows, strict=True)]
+    if _width(cells) > room:
+        cells = [column for column in cells if column[0] not in dispensable]
+    narrow = _width(cells) > room
     made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, header_style="bold")
-    for i, column in enumerate(columns):
-        made.add_column(column, overflow="fold", justify="left" if i == 0 else "right")
-    for row in rows:
+    for i, (heading, *below) in enumerate(cells):
+        fixed = narrow and not any(map(_is_words, below))
+        width = max(map(len, [*heading.split(), *below]), default=0) if fixed else None
+        made.add_column(heading, overflow="fold", justify="left" if i == 0 else "right", width=width)
+    for row in zip(*(column[1:] for column in cells), strict=True):
         made.add_row(*row)
     return made
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    """Characters that columns take without folding, with what stands between."""
+    return sum(max(map(len, column)) for column in cells) + 3 * (len(cells) - 1)
+
+
+def _is_words(cell: str) -> bool:
+    """Whether a cell is a name or text, not a number with its unit or interval."""
+    return re.search(r"[A-Za-z]{3,}", cell) is not None and cell not in ("nan", "inf", "-inf")
 
 
 class Advance(Protocol):
@@ -138,7 +181,7 @@ def counting(total: int, what: str, *, quiet: bool = False) -> Iterator[Advance]
         BarColumn(24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*bar, console=out, disable=quiet or not out.is_terminal) as progress:
         task = progress.add_task("", total=total)

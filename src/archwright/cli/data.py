@@ -84,5 +84,5 @@ def _say(made: Prepared, json: bool) -> None:
     for split, counts in made.class_counts.items():
         screen.print(f"{split:>6}  {made.sizes[split]:,} examples ({', '.join(f'{n:,}' for n in counts)} by class)")
     for note in made.notes:
-        screen.print(f"        [dim]{note}[/dim]")
+        screen.print(f"        {note}", style="dim")
     screen.print(f"        {made.path}", soft_wrap=True)

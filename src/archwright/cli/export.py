@@ -80,4 +80,4 @@ def _show_runs(study: Path, runs: list[dict[str, Any]], json: bool) -> None:
 
 def _show(files: Mapping[str, object]) -> None:
     for kind, file in files.items():
-        common.console().print(f"[dim]{kind:>12}[/dim]  {file}", soft_wrap=True)
+        common.console().print(common.labelled(f"{kind:>12}", str(file)), soft_wrap=True)

@@ -79,7 +79,7 @@ def _search(source: Path, policy: str, budget: int, seed: int, out: Path | None,
         common.console().print(common.table("Lowest accuracies found", ["condition", "accuracy"], cells))
         common.console().print(f"{len(found.visited)} conditions evaluated, {len(found.reasons)} failed")
         for condition, reason in list(found.reasons.items())[:3]:
-            common.console().print(f"[dim]failed: {condition}: {reason}[/dim]")
+            common.console().print(f"failed: {condition}: {reason}", style="dim")
     if not worst:
         raise typer.Exit(1)
 

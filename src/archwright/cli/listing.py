@@ -41,7 +41,8 @@ def show(
     out = common.console()
     for name, entries in found.items():
         rows = [[entry["name"], entry["summary"], _options(entry)] for entry in entries]
-        shown = common.table(name, ["name", "what it is", "options"], rows)
+        wanted = 3 if any(row[2] for row in rows) else 2
+        shown = common.table(name, ["name", "what it is", "options"][:wanted], [row[:wanted] for row in rows])
         for column in shown.columns:
             column.justify = "left"
         out.print(shown)

@@ -82,6 +82,8 @@ def oneshot(
         typer.Option(help="How larger images of an example are brought to the common size: average or convolution."),
     ] = "average",
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.")] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random but the splits.")] = 0,
     runs: Annotated[
         int,
@@ -111,7 +113,8 @@ def oneshot(
     signal: Annotated[
         str | None,
         typer.Option(
-            help="Of the table: METRIC[@EPOCH][#SEED]. By default the validation (else test) accuracy after the longest training.",
+            metavar="METRIC",
+            help=f"Of the table: {common.SIGNAL}. By default the validation (else test) accuracy after the longest training.",
             show_default=False,
         ),
     ] = None,
@@ -147,7 +150,7 @@ def oneshot(
     )
     asked.settings() if family == "darts" else asked.edges()
     judge = _judge(family, table, dataset, signal, data_dir)
-    loaded = load_data(data, limit=limit, merge=merge)
+    loaded = load_data(data, limit=limit, merge=merge, resize=resize, skip_corrupt=skip_corrupt)
     err = common.console(stderr=True)
     show = not quiet and not json
     name = [
@@ -157,7 +160,7 @@ def oneshot(
         *(["transferred"] if cells else []),
     ]
     folder = study or Path("runs") / "-".join(name)
-    say = (lambda line: err.print(f"[dim]{line}[/dim]")) if show else None
+    say = (lambda line: err.print(line, style="dim")) if show else None
     if runs == 1:
         result = run_oneshot(asked, loaded, folder, say, judge)
     else:
@@ -218,7 +221,7 @@ def _readable(nodes: Any) -> str:
 def _summarise(result: dict[str, Any]) -> None:
     out = common.console()
     for kind, nodes in result["genotype"].items():
-        out.print(f"[bold]{kind}[/bold]  {_readable(nodes)}")
+        out.print(common.labelled(kind, _readable(nodes), "bold"))
     found = {name: result[name] for name in ("retrain", "initial") if name in result}
     for name, figures in list(found.items())[:1]:
         shown = [m for m in SHOWN if m in figures]
@@ -227,10 +230,10 @@ def _summarise(result: dict[str, Any]) -> None:
     if "ranking" in result:
         _show_ranking(result["ranking"])
     for kind, file in result["files"].items():
-        out.print(f"[dim]{kind:>16}[/dim]  {file}", soft_wrap=True)
+        out.print(common.labelled(f"{kind:>16}", file), soft_wrap=True)
     folder = Path(result["files"]["result"]).parent
     also = "" if "cell" in result["genotype"] else f"archwright cells draw {folder} draws the cells; "
-    out.print(f"[dim]{also}archwright oneshot-report {folder} OTHER ... compares runs[/dim]", soft_wrap=True)
+    out.print(f"{also}archwright oneshot-report {folder} OTHER ... compares runs", style="dim", soft_wrap=True)
 
 
 def _show_ranking(ranking: Mapping[str, Any]) -> None:
@@ -260,4 +263,4 @@ def _summarise_runs(result: dict[str, Any]) -> None:
         for name, found in result["summary"].items()
     ]  # fmt: skip
     out.print(common.table(f"{len(result['runs'])} runs", ["number", "runs", "mean", "std", "min", "max"], rows))
-    out.print(f"[dim]{result['files']['runs']}[/dim]", soft_wrap=True)
+    out.print(result["files"]["runs"], style="dim", soft_wrap=True)

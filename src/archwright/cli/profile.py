@@ -26,6 +26,9 @@ def profile(
     data: Annotated[
         str | None, typer.Option(help="Take input shape and classes from this data.", show_default=False)
     ] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
+    target: common.Target = None,
     input_shape: Annotated[str, typer.Option(help="Channels,height,width (or the number of features).")] = "3,32,32",
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     batch: Annotated[int, typer.Option(help="Batch size for latency and throughput.")] = 1,
@@ -70,7 +73,7 @@ def profile(
     made = get_family(family, **common.pairs(set_, "--set"))
     chosen = _architecture(architecture, made, seed)
     made.space.validate(chosen)
-    shape, number = _shape(data, input_shape, classes)
+    shape, number = _shape(data, input_shape, classes, resize=resize, skip_corrupt=skip_corrupt, target=target)
     made = for_shape(made, shape)
     if measure_lut is not None:
         also = () if architecture is None else (chosen,)
@@ -95,7 +98,7 @@ def profile(
     measured = forecast | profile_network(
         network, shape, device=where, batch_size=batch, repeats=repeats, threads=threads, deployed=used
     )
-    answer = {
+    facts = {
         "family": made.name,
         "architecture": chosen.to_json(),
         "input_shape": list(shape),
@@ -105,14 +108,18 @@ def profile(
         "metrics": measured,
     }
     if json:
-        common.print_json(answer)
-        return
+        common.print_json(facts)
+    else:
+        _show(facts, str(chosen))
+
+
+def _show(facts: dict[str, Any], architecture: str) -> None:
     out = common.console()
-    out.print(f"[bold]{made.name}[/bold] {chosen}")
-    out.print(f"input {' x '.join(map(str, shape))}, {number} classes, {where}, batch {batch}\n")
-    out.print(
-        common.table("", ["metric", "value"], [[name, common.number(value, 5)] for name, value in measured.items()])
-    )
+    out.print(common.labelled(facts["family"], architecture, "bold"))
+    shape = " x ".join(map(str, facts["input_shape"]))
+    out.print(f"input {shape}, {facts['classes']} classes, {facts['device']}, batch {facts['batch']}\n")
+    rows = [[name, common.number(value, 5)] for name, value in facts["metrics"].items()]
+    out.print(common.table("", ["metric", "value"], rows))
 
 
 def _measure(file: Path, family: Any, shape: tuple[int, ...], classes: int, json: bool, **how: Any) -> None:
@@ -170,11 +177,11 @@ def _architecture(text: str | None, family: Any, seed: int) -> Any:
     return Architecture(mapping.get("architecture", mapping))
 
 
-def _shape(data: str | None, input_shape: str, classes: int) -> tuple[tuple[int, ...], int]:
+def _shape(data: str | None, input_shape: str, classes: int, **loading: Any) -> tuple[tuple[int, ...], int]:
     if data is not None:
         from archwright.data import load_data
 
-        loaded = load_data(data)
+        loaded = load_data(data, **loading)
         return loaded.input_shape, loaded.num_classes
     try:
         shape = tuple(int(part) for part in input_shape.split(","))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,9 @@ def score_(
     batch: Annotated[int, typer.Option(help="Training examples that all are scored on.")] = 64,
     seed: Annotated[int, typer.Option(help="Of architectures, initial weights, examples and noise.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
+    target: common.Target = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
     workers: Workers = 0,
     out: Annotated[
@@ -61,9 +65,10 @@ def score_(
         else [n for n in PROXIES if n != "flops"]
     )
     chosen = get_family(family, **common.pairs(setting or [], "--set"))
+    loaded = load_data(data, limit=limit, resize=resize, skip_corrupt=skip_corrupt, target=target)
     with common.counting(0, "networks", quiet=json) as advance:
         rows = score_sample(
-            chosen, load_data(data, limit=limit), names, sample=sample, batch=batch, seed=seed, device=device,
+            chosen, loaded, names, sample=sample, batch=batch, seed=seed, device=device,
             workers=workers, path=out, on_done=lambda done, total: advance("", done, total),
         )  # fmt: skip
     if json:
@@ -89,16 +94,17 @@ def correlate(
         list[str] | None,
         typer.Option(
             show_default=False,
-            help="Names with commas between: stored scores (archwright table show), hybrid[:di=A,dd=B,alpha=0.5,beta=1.5,"
-            "mode=thesis,normaliser=max], sum:A=1,B=1[,normaliser=rank], vote:proxies=A+B+C, learned:proxies=A+B[,train=100]. By default all "
-            "proxies that every architecture has, and hybrid.",
+            metavar="NAMES",
+            help="Names with commas between: stored scores (archwright table show), hybrid, sum:A=1,B=1, vote:proxies=A+B+C, "
+            "learned:proxies=A+B; options follow, such as hybrid:di=A,dd=B. By default all proxies that every architecture has, and hybrid.",
         ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
             show_default=False,
-            help="What architectures are worth: METRIC[@EPOCH][#SEED]. By default naslib_accuracy (that of published proxy "
+            metavar="METRIC",
+            help=f"What architectures are worth: {common.SIGNAL}. By default naslib_accuracy (that of published proxy "
             "studies) where the table has it, else the validation (else test) accuracy after the longest training.",
         ),
     ] = None,
@@ -119,6 +125,8 @@ def correlate(
     limit: Annotated[
         int | None, typer.Option(help="With --data: use only so many training images.", show_default=False)
     ] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
     family: Annotated[
         str | None,
         typer.Option(
@@ -146,7 +154,8 @@ def correlate(
     found_table = find_table(table, data_dir)
     where = found_table.dataset(dataset)
     if data is not None:
-        found_table, proxies = _computed(found_table, where, proxies, data, limit, out, json, sample=sample, batch=batch,
+        loading = {"limit": limit, "resize": resize, "skip_corrupt": skip_corrupt}
+        found_table, proxies = _computed(found_table, where, proxies, data, loading, out, json, sample=sample, batch=batch,
                                          seed=seed, workers=workers, family=family, options=common.pairs(setting or [], "--set"))  # fmt: skip
     names = split_names(proxies) if proxies else default_names(found_table, where)
     with common.counting(len(names), "proxies", quiet=json) as advance:
@@ -171,7 +180,7 @@ def _computed(
     dataset: str,
     proxies: list[str] | None,
     data: str,
-    limit: int | None,
+    loading: Mapping[str, Any],
     out: Path,
     quiet: bool,
     **how: Any,
@@ -191,7 +200,7 @@ def _computed(
         )
     with common.counting(0, "networks", quiet=quiet) as advance:
         scored = score_table(
-            table, dataset, load_data(data, limit=limit), names, path=out / "scores.jsonl",
+            table, dataset, load_data(data, **loading), names, path=out / "scores.jsonl",
             on_done=lambda done, total: advance("", done, total), **how,
         )  # fmt: skip
     return scored, [COMPUTED + n if n in names and n in there else n for n in asked]

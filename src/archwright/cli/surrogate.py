@@ -61,6 +61,9 @@ def pretrain(
     encoding: Annotated[str, typer.Option(help="ordinal or one_hot.")] = "ordinal",
     batch: Annotated[int, typer.Option(help="Training examples that proxies see.")] = 64,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
+    target: common.Target = None,
     seed: Annotated[int, typer.Option(help="Of the sample, the weights and the order of examples.")] = 0,
     workers: Annotated[
         int, typer.Option(help="Processes that profile; latencies are taken in this one all the same, one by one.")
@@ -86,7 +89,7 @@ def pretrain(
                 data,
                 metrics,
                 common.pairs(set_, "--set"),
-                limit,
+                {"limit": limit, "resize": resize, "skip_corrupt": skip_corrupt, "target": target},
                 batch,
                 seed,
                 device,
@@ -110,7 +113,7 @@ def pretrain(
         common.print_json({"file": str(out), **_short(said), "remarks": remarks})
         return
     for remark in remarks:
-        common.console().print(f"[dim]{remark}[/dim]")
+        common.console().print(remark, style="dim")
     common.console().print(f"{out}: {members} members, {', '.join(clues.names)}")
     common.console().print(
         f"use it with: archwright search ... --searcher ensemble-bo-thesis --option surrogate={out}", soft_wrap=True
@@ -162,7 +165,7 @@ def _of_networks(
     data: str | None,
     metrics: str | None,
     options: dict[str, Any],
-    limit: int | None,
+    loading: dict[str, Any],
     batch: int,
     seed: int,
     device: str,
@@ -179,7 +182,7 @@ def _of_networks(
         raise SettingsError("a family needs --data: what its networks are for decides their inputs and outputs")
     names = check_clues((metrics or METRICS).split(","))
     chosen = get_family(family, **options)
-    networks = NetworkEvaluator(chosen, load_data(data, limit=limit), device=device)
+    networks = NetworkEvaluator(chosen, load_data(data, **loading), device=device)
     networks.check()
     log = out.with_suffix(".profile.jsonl")
     return chosen.space, NetworkClues(networks, names, batch, seed, log, lambda done: advance("", done), workers)

@@ -53,7 +53,11 @@ def import_(
     ] = "digits",
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="For a CSV: COLUMN[=METRIC][:DATASET][@EPOCH][:min|max]; repeat it.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="For a CSV: COLUMN=METRIC:DATASET@EPOCH:max (or :min), of which all but COLUMN may be left out; repeat it.",
+            show_default=False,
+        ),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="For a CSV: only rows with COLUMN=VALUE.", show_default=False)
@@ -129,6 +133,9 @@ def make(
         int | None, typer.Option(help="Only so many architectures, drawn at random.", show_default=False)
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
+    target: common.Target = None,
     validation: Annotated[
         float, typer.Option(help="Share of validation images where the data has no such split.")
     ] = 0.2,
@@ -150,7 +157,16 @@ def make(
     from archwright.tables.making import make_table
 
     chosen = get_family(family, **common.pairs(setting or [], "--set"))
-    loaded = load_data(data, seed=split_seed, validation=validation, test=test, limit=limit)
+    loaded = load_data(
+        data,
+        seed=split_seed,
+        validation=validation,
+        test=test,
+        limit=limit,
+        resize=resize,
+        skip_corrupt=skip_corrupt,
+        target=target,
+    )
     training = Training.from_json({**common.pairs(train or [], "--train"), "epochs": epochs})
     file = out or Path(f"{name or f'{chosen.name}-{loaded.name}'}{SUFFIX}")
     with common.counting(0, "trainings", quiet=json) as advance:
@@ -186,6 +202,9 @@ def score(
     batch: Annotated[int, typer.Option(help="Training examples that all are scored on.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the sample, initial weights, examples and noise.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", show_default=False)] = None,
+    resize: common.Resize = None,
+    skip_corrupt: common.SkipCorrupt = False,
+    target: common.Target = None,
     workers: Annotated[int, typer.Option(help="Processes that score; 0 scores in this one.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
     data_dir: common.DataDir = None,
@@ -207,7 +226,7 @@ def score(
         made = score_table(
             found,
             found.dataset(dataset),
-            load_data(data, limit=limit),
+            load_data(data, limit=limit, resize=resize, skip_corrupt=skip_corrupt, target=target),
             names,
             sample=sample,
             options=common.pairs(setting or [], "--set"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag, cholesky
 from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
 
 from archwright.space import Architecture, Choice, Space
 from archwright.space.encodings import labels, pooled
@@ -17,7 +18,7 @@ from archwright.space.structures import weisfeiler_lehman
 
 Matrix = NDArray[np.float64]
 
-DIFFERING, ORDERED, COUNTED, DRAWN = range(4)
+KINDS = DIFFERING, ORDERED, COUNTED, DRAWN = range(4)
 """Kinds of distance: of parameters, of parameters some of which have an order, of counted values, of cell graphs."""
 
 
@@ -97,10 +98,10 @@ class Distances:
         index = np.array([self._place(a) for a in members])
         return np.asarray(self._distances[:, index[:, None], index])
 
-    def to(self, rows: Rows, members: Sequence[Architecture]) -> Matrix:
-        """``4 x rows x members``."""
+    def to(self, rows: Rows, members: Sequence[Architecture], kinds: Collection[int] = KINDS) -> Matrix:
+        """``4 x rows x members``; zeros for other kinds than those asked for."""
         index = [self._place(a) for a in members]
-        return self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]))
+        return self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]), kinds)
 
     def _place(self, architecture: Architecture) -> int:
         """Row of the distances; a new architecture gets one."""
@@ -121,16 +122,16 @@ class Distances:
         self._seen[architecture] = n
         return n
 
-    def _apart(self, rows: Rows, others: Rows) -> Matrix:
+    def _apart(self, rows: Rows, others: Rows, kinds: Collection[int] = KINDS) -> Matrix:
         """``4 x rows x others``: distances of each kind."""
-        found = np.zeros((4, len(rows.one_hot), len(others.one_hot)))
-        found[DIFFERING] = _squared(rows.one_hot, others.one_hot) / 2
-        if self._steps.size:
+        found = np.zeros((len(KINDS), len(rows.one_hot), len(others.one_hot)))
+        if DIFFERING in kinds:
+            found[DIFFERING] = _squared(rows.one_hot, others.one_hot) / 2
+        if ORDERED in kinds and self._steps.size:
             found[ORDERED] = _squared(rows.one_hot @ self._steps, others.one_hot @ self._steps)
-        if self._sums.shape[1]:
-            counts, theirs = rows.one_hot @ self._sums, others.one_hot @ self._sums
-            found[COUNTED] = np.abs(counts[:, None] - theirs[None]).sum(axis=2) / 2
-        if self.space.cells:
+        if COUNTED in kinds and self._sums.shape[1]:
+            found[COUNTED] = cdist(rows.one_hot @ self._sums, others.one_hot @ self._sums, "cityblock") / 2
+        if DRAWN in kinds and self.space.cells:
             found[DRAWN] = _unlike(rows.marks, others.marks, len(self._numbers))
         return found
 

@@ -14,6 +14,7 @@ from archwright.evaluation import Goal
 from archwright.searchers.acquisition import expected_improvement
 from archwright.searchers.base import Searcher, Worth
 from archwright.searchers.kernels import PLAIN, Distances, Matrix, Shape, factor, kernel
+from archwright.searchers.writings import Writings
 from archwright.space import Architecture, Space
 
 NOISES = (0.01, 0.1, 0.3)
@@ -73,7 +74,7 @@ class LSGP(Searcher):
         self._chosen_at = -EVERY
         self._shape, self._noise = PLAIN[1], NOISES[1]
         self._drawn: list[Architecture] = []
-        self._identity: dict[Architecture, int] = {}
+        self._writings = Writings(space)
 
     def propose(self) -> Architecture | None:
         """A random architecture at first, then the most promising candidate."""
@@ -114,16 +115,7 @@ class LSGP(Searcher):
 
     def _different(self, candidates: list[Architecture]) -> list[Architecture]:
         """Without other writings of networks that are known or out, and one writing of each."""
-        identify = self.space.identities
-        if identify is None or not candidates:
-            return candidates
-        asked = [*self.known, *self.pending]
-        unread = [a for a in (*asked, *candidates) if a not in self._identity]
-        if unread:
-            self._identity.update(zip(unread, identify(self.space.codes(unread)).tolist()))
-        taken = {self._identity[a] for a in asked}
-        one_each = {self._identity[a]: a for a in reversed(candidates)}
-        return [a for number, a in reversed(one_each.items()) if number not in taken]
+        return self._writings.different(candidates, [*self.known, *self.pending])
 
     def _members(self) -> list[Architecture]:
         """What the process is fitted to."""

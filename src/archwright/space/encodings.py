@@ -150,7 +150,7 @@ def _ordinal(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]])
 
 
 def _is_wide(parameter: Parameter) -> bool:
-    return parameter.values is None or (isinstance(parameter, Integer) and parameter.count > Integer.LONG)
+    return parameter.values is None or (_is_ordered(parameter) and parameter.count > Integer.LONG)
 
 
 def _one_hot(name: str, parameter: Parameter, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from archwright.errors import SpaceError
 from archwright.space import variation
 from archwright.space.architecture import Architecture
-from archwright.space.parameters import plain
+from archwright.space.parameters import Choice, is_scalar, plain
 from archwright.space.space import Space
 
 
 class ListedSpace(Space):
     """Exactly the architectures of a list; everything drawn or varied stays inside it.
 
-    Neighbours are the members that differ in one parameter; where there are none, those that differ in the fewest.
+    Neighbours are the members that differ in one parameter; where there are none, those that differ in the fewest. A column of
+    numbers is an ordered choice: with more than 32 different ones, such as measurements or learned embeddings, models see
+    its place in their order (:meth:`Space.encode`).
 
     Args:
         rows: mappings with the same names, or sequences of equal length.
@@ -30,6 +32,9 @@ class ListedSpace(Space):
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]], names: Sequence[str] | None = None) -> None:
+        rows = rows.tolist() if hasattr(rows, "tolist") else rows  # of NumPy or torch: plain numbers
+        if not isinstance(rows, Iterable):
+            raise SpaceError(f"a list of architectures must hold mappings or sequences of values, not be {rows!r}")
         members = [_member(i, row, names) for i, row in enumerate(rows)]
         if not members:
             raise SpaceError("a list of architectures must not be empty")
@@ -40,7 +45,8 @@ class ListedSpace(Space):
                     f"architecture {i} of the list has {len(member)} values ({', '.join(member)}), the first has {len(first)}; "
                     "all need the same names"
                 )
-        super().__init__({name: _column([member[name] for member in members]) for name in first})
+        members = _alike(members)
+        super().__init__({name: _parameter([member[name] for member in members]) for name in first})
         places: dict[Architecture, int] = {}
         for i, member in enumerate(members):
             if places.setdefault(member, i) != i:
@@ -147,18 +153,30 @@ class ListedSpace(Space):
         return cls(rows)
 
 
-def _column(values: list[Any]) -> list[Any]:
-    """The different values of one parameter; ``1``, ``1.0`` and ``True`` together are refused by the choice."""
-    try:
-        different = {(type(value), value): value for value in values}
-    except TypeError:
-        different = {(type(value), i): value for i, value in enumerate(values)}
-    return list(different.values())
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _alike(members: list[Architecture]) -> list[Architecture]:
+    """The members, whole numbers as floats in columns of numbers that have a float: ``1`` and ``1.0`` are one value there."""
+    kinds = {name: {type(member[name]) for member in members} for name in members[0]}
+    mixed = {name for name, types in kinds.items() if types == {int, float}}
+    if not mixed:
+        return members
+    return [Architecture({n: float(v) if n in mixed else v for n, v in member.items()}) for member in members]  # type: ignore[arg-type]
+
+
+def _parameter(values: list[Any]) -> Choice | list[Any]:
+    """The different values of one column, in order if all are numbers; ``1`` and ``True`` together are refused."""
+    different = list({(type(value), value): value for value in values}.values())
+    if all(map(_is_number, different)):
+        return Choice(*sorted(different), ordered=True)
+    return different
 
 
 def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequence[str] | None) -> Architecture:
     if isinstance(row, Mapping):
-        return Architecture({name: plain(v) for name, v in row.items()})
+        return _checked(position, {name: plain(v) for name, v in row.items()})
     if isinstance(row, (str, bytes)):
         raise SpaceError(f"architecture {position} of the list is the text {row!r}; give its values one by one")
     if not isinstance(row, (Sequence, np.ndarray)):
@@ -167,4 +185,16 @@ def _member(position: int, row: Mapping[str, Any] | Sequence[Any], names: Sequen
     labels = list(names) if names is not None else [f"x{i}" for i in range(len(values))]
     if len(labels) != len(values):
         raise SpaceError(f"architecture {position} of the list has {len(values)} values for {len(labels)} names")
-    return Architecture(dict(zip(labels, values)))
+    return _checked(position, dict(zip(labels, values)))
+
+
+def _checked(position: int, values: Mapping[str, Any]) -> Architecture:
+    for name, value in values.items():
+        if not is_scalar(value):
+            shown = repr(value).replace("\n", " ")
+            shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+            raise SpaceError(
+                f"architecture {position} of the list has {shown} as {name}, which is not a text, a finite number, a truth "
+                "value or None"
+            )
+    return Architecture(values)

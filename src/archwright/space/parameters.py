@@ -110,7 +110,7 @@ class Choice(Parameter):
             raise SpaceError("a Choice needs at least one value")
         values = tuple(plain(value) for value in values)
         for value in values:
-            if not _is_scalar(value):
+            if not is_scalar(value):
                 hint = "; give the values one by one: Choice(1, 2)" if isinstance(value, (list, tuple, set)) else ""
                 raise SpaceError(
                     f"Choice: {value!r} is not a text, number, truth value or None, so it cannot be stored as JSON{hint}"
@@ -364,7 +364,8 @@ def parameter_from_json(data: Mapping[str, Any]) -> Parameter:
     raise SpaceError(f"unknown type of parameter {kind!r}; known: choice, integer, real")
 
 
-def _is_scalar(value: object) -> bool:
+def is_scalar(value: object) -> bool:
+    """Whether JSON can hold it as one value: a text, finite number, truth value or None."""
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, (str, int, bool))
@@ -382,7 +383,7 @@ def _condition(when: Mapping[str, Any] | None) -> Condition:
     for parent, allowed in (when or {}).items():
         many = isinstance(allowed, Iterable) and not isinstance(allowed, (str, bytes))
         values = tuple(map(plain, allowed)) if many else (plain(allowed),)
-        if not all(map(_is_scalar, values)):
+        if not all(map(is_scalar, values)):
             raise SpaceError(f"when {parent!r}: {allowed!r} must be one value of {parent!r} or a list of values")
         values = tuple(dict.fromkeys(values))
         if isinstance(allowed, (set, frozenset)):

@@ -194,7 +194,8 @@ class Loop:
             for objective in self.goal.objectives:
                 value = evaluation.metrics.get(objective.metric)
                 if value is None or not np.isfinite(value):
-                    reason = f"the evaluation gave no finite {objective.metric}: {value}"
+                    gave = f"it gave {', '.join(evaluation.metrics) or 'nothing'}" if value is None else value
+                    reason = f"the evaluation gave no finite {objective.metric}: {gave}"
                     return Evaluation(
                         evaluation.metrics, "failed", reason, evaluation.fidelity, evaluation.cost, evaluation.seconds,
                         evaluation.curve,
