@@ -10,7 +10,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from archwright.searchers.cokriging import UNKNOWN, CoKriging, Seen, Trust
-from archwright.searchers.kernels import DIFFERING, Distances, Shape
+from archwright.searchers.kernels import DIFFERING, WEIGHED, Distances, Shape
+from archwright.space import Choice, Integer, Real, Space
 from archwright.testing.searchers import toy_space
 
 SPACE = toy_space(6, 4)
@@ -106,3 +107,44 @@ def test_the_trust_is_read_from_a_grid_that_leaves_it_as_it_is_until_there_are_f
     model = CoKriging(distances.shapes, several=True)
     model.fit(distances.between(architectures), seen([0] * len(architectures)), values)
     assert (model.trust.slope, model.trust.own) == (Trust().slope, Trust().own)
+
+
+MIXED = Space(a=Choice(*range(10)), b=Integer(1, 50), c=Real(0.0, 1.0), d=Choice("x", "y", "z"))
+
+
+def bowl(architecture):
+    return (
+        -((architecture["b"] - 20) ** 2) / 100 - 4 * (architecture["c"] - 0.5) ** 2 - 0.1 * (architecture["d"] != "y")
+    )
+
+
+def test_where_parameters_have_an_order_it_learns_which_of_them_matter():
+    rng = np.random.default_rng(0)
+    known, others = MIXED.sample(rng, 30), MIXED.sample(rng, 300)
+    distances = Distances(MIXED)
+    model = CoKriging(distances.shapes, several=False, parameters=distances.parameters)
+    values = np.array([bowl(a) for a in known])
+    targets = (values - values.mean()) / values.std()
+    told = seen([1] * len(known))
+    agreement = []
+    for by_parameter in (None, distances.by_parameter(known)):
+        model.fit(distances.between(known), told, targets, by_parameter)
+        weights = model.trust.weights
+        cross = distances.to(distances.read(others), known, model.distances, weights)
+        mean, _ = model.predict(distances.between(known, weights), told, targets, cross, seen([1] * len(others)))
+        agreement.append(np.corrcoef(mean, [bowl(a) for a in others])[0, 1])
+    assert agreement[1] > 0.98 > agreement[0]
+    assert model.trust.weights[1] > 30 * model.trust.weights[0]
+
+
+def test_weighed_distances_are_sums_over_parameters_and_each_is_symmetric():
+    architectures = MIXED.sample(np.random.default_rng(1), 20)
+    distances = Distances(MIXED)
+    weights = (0.1, 2.0, 3.0, 0.5)
+    parts = distances.by_parameter(architectures)
+    weighed = distances.between(architectures, weights)[WEIGHED]
+    assert weighed == pytest.approx(np.tensordot(weights, parts, 1))
+    assert weighed == pytest.approx(weighed.T)
+    cross = distances.to(distances.read(architectures), architectures, (WEIGHED,), weights)[WEIGHED]
+    assert cross == pytest.approx(weighed)
+    assert parts.max() <= 1 + 1e-9

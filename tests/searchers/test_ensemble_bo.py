@@ -178,3 +178,16 @@ def test_several_workers_get_different_architectures_and_nothing_waits():
         architecture = out.pop(i % 4)
         searcher.tell(architecture, Evaluation(additive(architecture).metrics, fidelity=searcher.pending[architecture]))
     assert len(searcher.known) > 5
+
+
+def test_in_a_space_of_numbers_and_names_it_finds_what_chance_does_not():
+    space = Space(a=Choice(*range(10)), b=Integer(1, 50), c=Real(0.0, 1.0), d=Choice("x", "y", "z"))
+    best = {}
+    for name in ("ensemble-bo", "random"):
+        searcher = make_searcher(name, space, GOAL)
+        for _ in range(30):
+            (a,) = searcher.ask(1)
+            value = -((a["a"] - 3) ** 2) / 10 - (a["b"] - 20) ** 2 / 100 - 4 * (a["c"] - 0.5) ** 2 - (a["d"] != "y")
+            searcher.tell(a, Evaluation({"score": value}))
+        best[name] = max(searcher.known.values())[1]
+    assert best["ensemble-bo"] > -0.1 > -0.3 > best["random"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from archwright.searchers.kernels import PLAIN, Matrix, Shape, kernel
+from archwright.searchers.kernels import BY_RELEVANCE, PLAIN, WEIGHED, Matrix, Shape, kernel
 
 Mask = NDArray[np.bool_]
 UNKNOWN = 100.0
@@ -50,6 +50,8 @@ class Trust:
         own: standard deviation of what full values have of their own.
         short_noise, full_noise: variances.
         clue: variance of the slopes of clues.
+        weights: of parameters in the weighed distance, where some have an order: small for those that matter little (automatic
+            relevance determination).
     """
 
     shape: Shape = PLAIN[1]
@@ -59,12 +61,14 @@ class Trust:
     short_noise: float = 0.1
     full_noise: float = 0.1
     clue: float = 0.0
+    weights: tuple[float, ...] = ()
 
 
 SHORT_NOISE = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8)
 FULL_NOISE = (0.003, 0.01, 0.03, 0.1, 0.3, 0.6)
 SLOPE = (-0.5, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.1)
 OWN = (0.03, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
+WEIGHT = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 CLUE = (0.0, 0.1, 0.3, 1.0, 3.0)
 
 
@@ -77,11 +81,13 @@ class CoKriging:
     Args:
         shapes: of kernels.
         several: whether there are short trainings.
+        parameters: how many have weights in a kernel of their own; it is one more shape of ``g``.
     """
 
-    def __init__(self, shapes: Sequence[Shape], several: bool) -> None:
+    def __init__(self, shapes: Sequence[Shape], several: bool, parameters: int = 0) -> None:
         self.shapes, self.several = shapes, several
-        self.trust = Trust() if several else Trust(slope=1.0, own=0.0)
+        weights = (1.0,) * parameters
+        self.trust = Trust(weights=weights) if several else Trust(slope=1.0, own=0.0, weights=weights)
 
     @property
     def distances(self) -> set[int]:
@@ -89,14 +95,17 @@ class CoKriging:
         shapes = (self.trust.shape, self.trust.own_shape)
         return {kind for shape in shapes for kind in (shape.first, shape.second)}
 
-    def fit(self, apart: Matrix, seen: Seen, targets: Matrix) -> None:
+    def fit(self, apart: Matrix, seen: Seen, targets: Matrix, by_parameter: Matrix | None = None) -> None:
         """Decide whom to trust.
 
         Args:
-            apart: distances ``4 x n x n``.
+            apart: distances ``kinds x n x n``.
             seen: the ``n`` evaluations.
             targets: their values, standardised in each of short and full ones.
+            by_parameter: ``parameters x n x n``, see :meth:`~archwright.searchers.kernels.Distances.by_parameter`.
         """
+        if by_parameter is not None and self.trust.weights:
+            apart = self._weigh(apart.copy(), seen, targets, by_parameter)
         inner = _of_full(apart, seen, seen)
         for name, values in self._open(seen).items():
             parts = self._parts(apart, seen, seen)
@@ -107,8 +116,24 @@ class CoKriging:
                     parts = Parts(kernel(apart, trust.shape), parts.d)
                 elif name == "own_shape":
                     parts = Parts(parts.g, kernel(inner, trust.own_shape))
-                scored.append((_likelihood(_covariance(parts, seen, seen, trust), seen, targets, trust), trust))
+                scored.append((_score(parts, seen, targets, trust), trust))
             self.trust = max(scored, key=lambda each: each[0])[1]
+
+    def _weigh(self, apart: Matrix, seen: Seen, targets: Matrix, by_parameter: Matrix) -> Matrix:
+        """Choose the weights, one after the other; the distances with them."""
+        d = self._parts(apart, seen, seen).d
+        trust = replace(self.trust, shape=BY_RELEVANCE)
+        for k in range(len(by_parameter)):
+            rest = np.tensordot(trust.weights[:k] + trust.weights[k + 1 :], np.delete(by_parameter, k, axis=0), 1)
+            scored = []
+            for weight in WEIGHT:
+                tried = replace(trust, weights=(*trust.weights[:k], weight, *trust.weights[k + 1 :]))
+                apart[WEIGHED] = rest + weight * by_parameter[k]
+                scored.append((_score(Parts(kernel(apart, BY_RELEVANCE), d), seen, targets, tried), tried))
+            trust = max(scored, key=lambda each: each[0])[1]
+        self.trust = replace(self.trust, weights=trust.weights)
+        apart[WEIGHED] = np.tensordot(trust.weights, by_parameter, 1)
+        return apart
 
     def predict(self, apart: Matrix, seen: Seen, targets: Matrix, cross: Matrix, others: Seen) -> tuple[Matrix, Matrix]:
         """Mean and standard deviation of the values, without noise, of ``c`` others.
@@ -132,7 +157,7 @@ class CoKriging:
 
     def _open(self, seen: Seen) -> dict[str, Sequence[Any]]:
         """What is to be decided, in order, and among what."""
-        found: dict[str, Sequence[Any]] = {"shape": self.shapes}
+        found: dict[str, Sequence[Any]] = {"shape": [*self.shapes, *([BY_RELEVANCE] if self.trust.weights else [])]}
         if seen.clues.shape[1]:
             found["clue"] = CLUE
         if not self.several:
@@ -165,6 +190,12 @@ def _covariance(parts: Parts, rows: Seen, columns: Seen, trust: Trust) -> Matrix
 def _factor(covariance: Matrix, seen: Seen, trust: Trust) -> Matrix:
     noise = np.where(seen.full, trust.full_noise, trust.short_noise)
     return np.asarray(cholesky(covariance + np.diag(noise), lower=True, overwrite_a=True, check_finite=False))
+
+
+def _score(parts: Parts, seen: Seen, targets: Matrix, trust: Trust) -> float:
+    """Log likelihood, and of weights that are in use the logarithm of their prior: within a factor of ten of 1, or so."""
+    found = _likelihood(_covariance(parts, seen, seen, trust), seen, targets, trust)
+    return found - (0.5 * float((np.log10(trust.weights) ** 2).sum()) if trust.shape.first == WEIGHED else 0.0)
 
 
 def _likelihood(covariance: Matrix, seen: Seen, targets: Matrix, trust: Trust) -> float:

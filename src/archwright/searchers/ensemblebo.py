@@ -127,7 +127,9 @@ class EnsembleBO(Searcher):
         self._fidelity = FULL
         self._distances, self._writings = Distances(space), Writings(space)
         count = len(goal.objectives) if self.several == "hypervolume" else 1
-        self._models = [CoKriging(self._distances.shapes, self.low < FULL) for _ in range(count)]
+        self._models = [
+            CoKriging(self._distances.shapes, self.low < FULL, self._distances.parameters) for _ in range(count)
+        ]
         self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
         self._screened: list[Architecture] = []
@@ -236,13 +238,15 @@ class EnsembleBO(Searcher):
         out = [*members, *self.pending]
         after = Seen(np.append(full, [f == FULL for f in self.pending.values()]).astype(bool), self._clues_of(out))
         others = Seen(np.ones(len(candidates), dtype=bool), self._clues_of(candidates))
-        apart, rows = self._distances.between(out), self._distances.read(candidates)
-        n, found = len(members), []
+        rows, n, found = self._distances.read(candidates), len(members), []
         for merit, model in zip(self._merits(), self._models):
             targets = self._targets(members, full, merit)
             if fit:
-                model.fit(apart[:, :n, :n], seen, targets)
-            cross = self._distances.to(rows, out, model.distances)
+                by_parameter = self._distances.by_parameter(members) if self._distances.parameters else None
+                model.fit(self._distances.between(members), seen, targets, by_parameter)
+            weights = model.trust.weights
+            apart = self._distances.between(out, weights)
+            cross = self._distances.to(rows, out, model.distances, weights)
             mean, std = model.predict(apart[:, :n, :n], seen, targets, cross[:, :, :n], others)
             if self.pending:
                 std = model.predict(apart, after, np.zeros(len(out)), cross, others)[1]

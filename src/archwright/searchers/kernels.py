@@ -19,8 +19,10 @@ from archwright.space.structures import weisfeiler_lehman
 Matrix = NDArray[np.float64]
 Marks = NDArray[np.int64]
 
-KINDS = DIFFERING, ORDERED, COUNTED, DRAWN = range(4)
-"""Kinds of distance: of parameters, of parameters some of which have an order, of counted values, of cell graphs."""
+DIFFERING, ORDERED, COUNTED, DRAWN, WEIGHED = range(5)
+KEPT = (DIFFERING, ORDERED, COUNTED, DRAWN)
+"""Kinds of distance: of parameters, of parameters some of which have an order, of counted values, of cell graphs; and of parameters
+that have a weight each."""
 
 
 class Shape(NamedTuple):
@@ -52,6 +54,7 @@ class Rows(NamedTuple):
 
 PLAIN = [Shape(DIFFERING, length) for length in (1.0, 2.0, 4.0, 8.0, 16.0)]
 IN_ORDER = [Shape(ORDERED, length) for length in (0.5, 1.0, 2.0, 4.0, 8.0)]
+BY_RELEVANCE = Shape(WEIGHED, 1.0)
 WITH_COUNTS = [
     Shape(DIFFERING, length, COUNTED, other, share)
     for length in (1.0, 2.0, 4.0, 8.0)
@@ -67,10 +70,11 @@ WITH_GRAPHS = [
 
 
 class Distances:
-    """Distances between architectures of a space; those among evaluated ones are worked out once.
+    """Distances between architectures of a space; those among evaluated ones are worked out once, but for weighed ones.
 
     Attributes:
-        shapes: kernels that the space has distances for.
+        shapes: kernels that the space has distances for, without weights.
+        parameters: how many weights there are: one for each parameter, where some have an order, else none.
     """
 
     def __init__(self, space: Space) -> None:
@@ -79,6 +83,8 @@ class Distances:
         self._steps = _thermometer(space)
         self.shapes = [*PLAIN, *(WITH_COUNTS if self._sums.shape[1] else [])]
         self.shapes += [*(IN_ORDER if self._steps.size else []), *(WITH_GRAPHS if space.cells else [])]
+        self._values, self._owner = _values_in_order(space)
+        self.parameters = len(space.parameters) if _any_numbers(space) else 0
         self._rows = np.empty((0, 0))
         self._marks: list[Marks] = []
         self._numbers: dict[object, int] = {}
@@ -95,15 +101,37 @@ class Distances:
                 self._marks_of[a] = np.array(numbers, dtype=np.int64)
         return Rows(self.space.encode(architectures, "one_hot"), [self._marks_of[a] for a in architectures])
 
-    def between(self, members: Sequence[Architecture]) -> Matrix:
-        """``4 x members x members``."""
+    def between(self, members: Sequence[Architecture], weights: Sequence[float] = ()) -> Matrix:
+        """``kinds x members x members``; weighed distances are zeros without weights."""
         index = np.array([self._place(a) for a in members])
-        return np.asarray(self._distances[:, index[:, None], index])
+        kept = self._distances[:, index[:, None], index]
+        weighed = _squared(*2 * (self._weighed(self._rows[index], weights),)) if weights else np.zeros_like(kept[0])
+        return np.concatenate([kept, weighed[None]])
 
-    def to(self, rows: Rows, members: Sequence[Architecture], kinds: Collection[int] = KINDS) -> Matrix:
-        """``4 x rows x members``; zeros for other kinds than those asked for."""
+    def to(
+        self,
+        rows: Rows,
+        members: Sequence[Architecture],
+        kinds: Collection[int] = KEPT,
+        weights: Sequence[float] = (),
+    ) -> Matrix:
+        """``kinds x rows x members``; zeros for other kinds than those asked for."""
         index = [self._place(a) for a in members]
-        return self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]), kinds)
+        kept = self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]), kinds)
+        weighed = np.zeros_like(kept[0])
+        if weights and WEIGHED in kinds:
+            weighed = _squared(self._weighed(rows.one_hot, weights), self._weighed(self._rows[index], weights))
+        return np.concatenate([kept, weighed[None]])
+
+    def by_parameter(self, members: Sequence[Architecture]) -> Matrix:
+        """What each parameter adds to the weighed distance at weight 1, ``parameters x members x members``."""
+        index = [self._place(a) for a in members]
+        columns = self._rows[index] @ self._values
+        parts = [columns[:, self._owner == k] for k in range(self.parameters)]
+        return np.stack([_squared(part, part) for part in parts])
+
+    def _weighed(self, one_hot: Matrix, weights: Sequence[float]) -> Matrix:
+        return np.asarray((one_hot @ self._values) * np.sqrt(np.array(weights)[self._owner]))
 
     def _place(self, architecture: Architecture) -> int:
         """Row of the distances; a new architecture gets one."""
@@ -124,9 +152,9 @@ class Distances:
         self._seen[architecture] = n
         return n
 
-    def _apart(self, rows: Rows, others: Rows, kinds: Collection[int] = KINDS) -> Matrix:
-        """``4 x rows x others``: distances of each kind."""
-        found = np.zeros((len(KINDS), len(rows.one_hot), len(others.one_hot)))
+    def _apart(self, rows: Rows, others: Rows, kinds: Collection[int] = KEPT) -> Matrix:
+        """``4 x rows x others``: distances of each kind that is kept."""
+        found = np.zeros((len(KEPT), len(rows.one_hot), len(others.one_hot)))
         if DIFFERING in kinds:
             found[DIFFERING] = _squared(rows.one_hot, others.one_hot) / 2
         if ORDERED in kinds and self._steps.size:
@@ -184,11 +212,31 @@ def _thermometer(space: Space) -> Matrix:
     return np.asarray(block_diag(*blocks)) if any_ordered else np.zeros((0, 0))
 
 
+def _values_in_order(space: Space) -> tuple[Matrix, NDArray[np.int64]]:
+    """Turns one-hot columns so that squared distances are 1 between other values, and squares of steps between ordered ones.
+
+    Returns:
+        ``columns x new columns``, and for each new column the number of its parameter.
+    """
+    blocks = []
+    for name, parameter in space.parameters.items():
+        width = len(labels(name, parameter))
+        ordered = width > 2 and _is_ordered(parameter)
+        blocks.append(np.linspace(0, 1, width)[:, None] if ordered else np.eye(width) * (0.5**0.5 if width > 1 else 1))
+    owner = np.concatenate([np.full(block.shape[1], k) for k, block in enumerate(blocks)])
+    return np.asarray(block_diag(*blocks)), owner
+
+
 def _is_ordered(parameter: Parameter) -> bool:
     """Integers, numbers to choose from, and choices that are said to be."""
     if isinstance(parameter, Choice):
         return parameter.ordered or all(isinstance(v, (int, float)) for v in parameter.values)
     return True
+
+
+def _any_numbers(space: Space) -> bool:
+    """Whether some parameter has an order of more than two values."""
+    return any(len(labels(name, p)) != 2 and _is_ordered(p) for name, p in space.parameters.items())
 
 
 def _value_counts(space: Space) -> Matrix:
