@@ -201,30 +201,6 @@ def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, share
     assert "naszilla" in out
 
 
-def test_a_pretraining_of_another_seed_is_taken_and_the_rows_say_so(archwright, shared_data):
-    small = {"members": 1, "profiled": 30, "pretraining_epochs": 1, "low_epochs": 1, "high_epochs": 1, "f": 1, "q": 1}
-    options = [word for name, value in small.items() for word in ("--option", f"{name}={value}")]
-    words = (
-        "--data-dir",
-        shared_data,
-        "--only",
-        "thesis",
-        "--runs",
-        1,
-        "--seed",
-        3,
-        "--budget",
-        2,
-        "--out",
-        "kept",
-        "--json",
-    )
-    done = archwright("reproduce", "ensemble-search-time", *words, *options, "--pretrainings", 2)
-    assert done.code == 0, done.err
-    assert [f.name.rpartition("-")[2] for f in Path("kept").glob("*.safetensors")] == ["1.safetensors"]
-    assert all("pretrainings shared by seeds: 1" in r["differs"] for r in done.json["rows"])
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
