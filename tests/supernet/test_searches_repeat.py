@@ -26,6 +26,7 @@ WAYS = {
     "gumbel, own curve": (replace(SMALL, relaxation="gumbel"), {"curve": "search"}),
     "scratch": (SMALL, {"eval_weights": "scratch"}),
     "skips": (None, {}),
+    "skips, own curve": (None, {"curve": "search"}),
 }
 
 

@@ -97,13 +97,16 @@ class CoKriging:
             seen: the ``n`` evaluations.
             targets: their values, standardised in each of short and full ones.
         """
+        inner = _of_full(apart, seen, seen)
         for name, values in self._open(seen).items():
-            parts = self._parts(apart, seen, seen, self.trust)
+            parts = self._parts(apart, seen, seen)
             scored = []
             for value in values:
                 trust = replace(self.trust, **{name: value})
-                if name in ("shape", "own_shape"):
-                    parts = self._parts(apart, seen, seen, trust, parts, name)
+                if name == "shape":
+                    parts = Parts(kernel(apart, trust.shape), parts.d)
+                elif name == "own_shape":
+                    parts = Parts(parts.g, kernel(inner, trust.own_shape))
                 scored.append((_likelihood(_covariance(parts, seen, seen, trust), seen, targets, trust), trust))
             self.trust = max(scored, key=lambda each: each[0])[1]
 
@@ -116,23 +119,16 @@ class CoKriging:
             others: what is to be predicted.
         """
         trust = self.trust
-        lower = _factor(_covariance(self._parts(apart, seen, seen, trust), seen, seen, trust), seen, trust)
-        near = _covariance(self._parts(cross, others, seen, trust), others, seen, trust)
+        lower = _factor(_covariance(self._parts(apart, seen, seen), seen, seen, trust), seen, trust)
+        near = _covariance(self._parts(cross, others, seen), others, seen, trust)
         solved = solve_triangular(lower, near.T, lower=True, check_finite=False)
         mean = solved.T @ solve_triangular(lower, targets, lower=True, check_finite=False)
         own = np.where(others.full, trust.slope**2 + trust.own**2, 1) * (1 + trust.clue * (others.clues**2).sum(axis=1))
         return np.asarray(mean), np.sqrt(np.maximum(UNKNOWN + own - np.einsum("ij,ij->j", solved, solved), LEAST))
 
-    def _parts(
-        self, apart: Matrix, rows: Seen, columns: Seen, trust: Trust, old: Parts | None = None, changed: str = ""
-    ) -> Parts:
-        """Kernels by shape and by own shape; only the changed one anew, where there are old ones."""
-        g = old.g if old and changed == "own_shape" else kernel(apart, trust.shape)
-        if old and changed == "shape":
-            return Parts(g, old.d)
-        if not self.several:
-            return Parts(g, np.zeros((0, 0)))
-        return Parts(g, kernel(apart[:, rows.full][:, :, columns.full], trust.own_shape))
+    def _parts(self, apart: Matrix, rows: Seen, columns: Seen) -> Parts:
+        d = kernel(_of_full(apart, rows, columns), self.trust.own_shape) if self.several else np.zeros((0, 0))
+        return Parts(kernel(apart, self.trust.shape), d)
 
     def _open(self, seen: Seen) -> dict[str, Sequence[Any]]:
         """What is to be decided, in order, and among what."""
@@ -145,6 +141,10 @@ class CoKriging:
         if int(seen.full.sum()) >= FEWEST:
             found |= {"slope": SLOPE, "own": OWN, "own_shape": self.shapes, "full_noise": FULL_NOISE}
         return found
+
+
+def _of_full(apart: Matrix, rows: Seen, columns: Seen) -> Matrix:
+    return (apart if rows.full.all() else apart[:, rows.full])[:, :, columns.full]
 
 
 def _covariance(parts: Parts, rows: Seen, columns: Seen, trust: Trust) -> Matrix:

@@ -17,6 +17,7 @@ from archwright.space.parameters import Parameter
 from archwright.space.structures import weisfeiler_lehman
 
 Matrix = NDArray[np.float64]
+Marks = NDArray[np.int64]
 
 KINDS = DIFFERING, ORDERED, COUNTED, DRAWN = range(4)
 """Kinds of distance: of parameters, of parameters some of which have an order, of counted values, of cell graphs."""
@@ -46,7 +47,7 @@ class Rows(NamedTuple):
     """
 
     one_hot: Matrix
-    marks: list[list[int]]
+    marks: list[Marks]
 
 
 PLAIN = [Shape(DIFFERING, length) for length in (1.0, 2.0, 4.0, 8.0, 16.0)]
@@ -79,9 +80,9 @@ class Distances:
         self.shapes = [*PLAIN, *(WITH_COUNTS if self._sums.shape[1] else [])]
         self.shapes += [*(IN_ORDER if self._steps.size else []), *(WITH_GRAPHS if space.cells else [])]
         self._rows = np.empty((0, 0))
-        self._marks: list[list[int]] = []
+        self._marks: list[Marks] = []
         self._numbers: dict[object, int] = {}
-        self._marks_of: dict[Architecture, list[int]] = {}
+        self._marks_of: dict[Architecture, Marks] = {}
         self._distances = np.empty((4, 0, 0))
         self._seen: dict[Architecture, int] = {}
 
@@ -90,7 +91,8 @@ class Distances:
         for a in architectures:
             if a not in self._marks_of:
                 structures = local_structures(self.space, a)
-                self._marks_of[a] = [self._numbers.setdefault(s, len(self._numbers)) for s in structures]
+                numbers = [self._numbers.setdefault(s, len(self._numbers)) for s in structures]
+                self._marks_of[a] = np.array(numbers, dtype=np.int64)
         return Rows(self.space.encode(architectures, "one_hot"), [self._marks_of[a] for a in architectures])
 
     def between(self, members: Sequence[Architecture]) -> Matrix:
@@ -153,17 +155,16 @@ def _squared(rows: Matrix, others: Matrix) -> Matrix:
     return np.asarray(np.maximum(squares - 2 * rows @ others.T, 0.0))
 
 
-def _unlike(marks: list[list[int]], others: list[list[int]], width: int) -> Matrix:
+def _unlike(marks: list[Marks], others: list[Marks], width: int) -> Matrix:
     """How many marks one has and the other has not, ``marks x others``."""
-    rows, columns = _sparse(marks, width), _sparse(others, width)
     sizes = np.array([len(m) for m in marks])[:, None] + np.array([len(m) for m in others], dtype=int)[None]
-    return np.asarray(sizes - 2 * (rows @ columns.T).toarray())
+    return np.asarray(sizes - 2 * (_sparse(marks, width) @ _sparse(others, width).toarray().T))
 
 
-def _sparse(marks: list[list[int]], width: int) -> Any:
+def _sparse(marks: list[Marks], width: int) -> Any:
     """``marks x width`` of zeros and ones."""
     ends = np.cumsum([0, *(len(m) for m in marks)])
-    columns = np.fromiter((i for m in marks for i in m), np.int64, int(ends[-1]))
+    columns = np.concatenate(marks) if marks else np.zeros(0, dtype=np.int64)
     return csr_array((np.ones(len(columns)), columns, ends), shape=(len(marks), width))
 
 

@@ -133,16 +133,7 @@ def make_table(
     wanted = [(key, seed) for seed in range(seeds) for key in dict.fromkeys(keys)]
     evaluator = CurveEvaluator(family, data, settings, device)
     evaluator._network.check()
-    executor = crew.executor(evaluator)
-    try:
-        done = len(wanted) - len(left := [pair for pair in wanted if pair not in log.found])
-        for (key, seed), evaluation in _evaluated(executor, left, first):
-            log.add(key, seed, evaluation)
-            done += 1
-            if on_done is not None:
-                on_done(done, len(wanted), evaluation)
-    finally:
-        executor.shutdown()
+    _train(crew.executor(evaluator), wanted, first, log, on_done)
     costs = {family.key(a): a for a in architectures}
     measured = {key: evaluator._network.cheap_metrics(a) for key, a in costs.items()}
     table = Table(
@@ -161,6 +152,26 @@ def make_table(
     )
     table.save(out)
     return table
+
+
+def _train(
+    executor: Executor,
+    wanted: Sequence[tuple[str, int]],
+    architectures: Mapping[str, Architecture],
+    log: _Log,
+    on_done: Callable[[int, int, Evaluation], None] | None,
+) -> None:
+    """Make those of the trainings (key, seed) that the log does not have."""
+    left = [pair for pair in wanted if pair not in log.found]
+    done = len(wanted) - len(left)
+    try:
+        for (key, seed), evaluation in _evaluated(executor, left, architectures):
+            log.add(key, seed, evaluation)
+            done += 1
+            if on_done is not None:
+                on_done(done, len(wanted), evaluation)
+    finally:
+        executor.shutdown()
 
 
 def _take_over(
