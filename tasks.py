@@ -66,8 +66,9 @@ def demo(arguments: list[str]) -> None:
 
 
 def test(arguments: list[str]) -> None:
-    """Style, types and tests."""
+    """Imports, style, types and tests."""
     python = installed("dev")
+    run(python, ROOT / "tests" / "imports_resolve.py")
     if not arguments:
         run(python, "-m", "ruff", "check")
         run(python, "-m", "ruff", "format", "--check")

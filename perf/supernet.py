@@ -2,7 +2,7 @@
 
 A step is the gradient of the architecture parameters on one batch and that of the weights on another. Prints the ratios of seconds
 (interleaved in one process, least of all rounds) and of peak memory (largest resident memory above that before the step, each in a process of
-its own), how far losses and gradients differ, the ratio to the time that the step's floating-point operations would take at the measured speed
+its own), how exact losses and gradients are, the ratio to the time that the step's floating-point operations would take at the measured speed
 of a convolution, and with ``--growth`` how the step grows. ``python perf/supernet.py --help`` has the sizes.
 """
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from branches import Taken, Written
 from edge_by_edge import OPERATIONS, PlainSupernet
 from torch import Tensor, nn
 from torch.nn import functional
@@ -125,15 +126,25 @@ def apart(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> tuple[float, flo
 
 
 def differences(sizes: Sizes) -> None:
-    """Print how far both implementations are from the straightforward one in double precision."""
-    run, batches, y = both(sizes, torch.float64)["plain"]
-    wanted = run(batches, y)
-    for dtype, name in ((torch.float64, "ours"), (torch.float32, "plain"), (torch.float32, "ours")):
-        run, batches, y = both(sizes, dtype)[name]
-        loss, whole, entry = apart(run(batches, y), wanted)
-        print(
-            f"{name}, {dtype}: losses {loss:.1e}, gradients {whole:.1e}, their entries at most {entry:.1e} from the equations"
-        )
+    """Print how far both implementations are from the straightforward one in double precision.
+
+    In single precision twice: as they are, and with every ReLU and every maximum deciding as in the same network in double precision.
+    """
+    doubles, wanted = both(sizes, torch.float64), None
+    for name, (run, batches, y) in both(sizes).items():
+        with Written() as written:
+            double = doubles[name][0](*doubles[name][1:])
+        wanted = wanted or double
+        with Taken(written.branches) as taken:
+            smooth = run(batches, y)
+        lines = {"double": double, "single": run(batches, y), f"single, {taken.others} branches set right": smooth}
+        for what, found in lines.items():
+            if found is wanted:
+                continue
+            loss, whole, entry = apart(found, wanted)
+            print(
+                f"{name}, {what}: losses {loss:.1e}, gradients {whole:.1e}, entries at most {entry:.1e} from the equations"
+            )
 
 
 def peak(sizes: Sizes, name: str) -> None:
@@ -146,7 +157,7 @@ def peak(sizes: Sizes, name: str) -> None:
 
 
 def peaks(given: argparse.Namespace, names: Sequence[str]) -> dict[str, float]:
-    """Of each implementation, in a process of its own."""
+    """Of each implementation, in a process of its own; to be asked first, since a process starts with its parent's peak."""
     sizes = [f"--{name}={getattr(given, name)}" for name in Sizes.__dataclass_fields__]
     command = [sys.executable, str(Path(__file__)), *sizes, f"--threads={given.threads}", "--peak"]
     return {name: float(subprocess.check_output([*command, name], text=True)) for name in names}
@@ -201,14 +212,14 @@ def main() -> None:
     if given.peak:
         peak(sizes, given.peak)
         return
+    memory = peaks(given, ("plain", "ours"))
+    share = memory["ours"] / memory["plain"] if memory["plain"] else float("nan")
+    print(f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {share:.2f}")
     differences(replace(sizes, batch=4))
     spent = seconds(sizes, given.rounds)
     for number, what in enumerate(("clock", "processor")):
         plain, ours = (spent[name][number] for name in ("plain", "ours"))
         print(f"{what}: plain {plain:.2f} s, ours {ours:.2f} s, ratio {plain / ours:.2f}")
-    memory = peaks(given, ("plain", "ours"))
-    share = memory["ours"] / memory["plain"] if memory["plain"] else float("nan")
-    print(f"memory: plain {memory['plain']:.0f} MB, ours {memory['ours']:.0f} MB, ratio {share:.2f}")
     print(f"ours takes {spent['ours'][1] / bound(sizes):.1f} times as long as its operations at a convolution's speed")
     if given.growth:
         growth(sizes, given.rounds)

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archwright.api import Result, search
+    from archwright.api import search
     from archwright.data import Data, load_data
     from archwright.evaluate import NetworkEvaluator, Training
     from archwright.evaluation import Bound, Evaluation, Goal, Objective
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from archwright.searchers import SEARCHERS, Searcher, make_searcher
     from archwright.space import Architecture, Cell, Choice, Constraint, Genotype, Integer, Real, Space
     from archwright.study import Budget
+    from archwright.study.result import Result
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("Result", "search"),
+    "api": ("search",),
     "data": ("Data", "load_data"),
     "evaluate": ("NetworkEvaluator", "Training"),
     "evaluation": ("Bound", "Evaluation", "Goal", "Objective"),
@@ -31,6 +32,7 @@ _HOMES = {
     "searchers": ("SEARCHERS", "Searcher", "make_searcher"),
     "space": ("Architecture", "Cell", "Choice", "Constraint", "Genotype", "Integer", "Real", "Space"),
     "study": ("Budget",),
+    "study.result": ("Result",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

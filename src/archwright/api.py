@@ -2,174 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.errors import SettingsError, StudyError
-from archwright.evaluation import Bound, Goal, Objective
-from archwright.families import CATALOGUE, Family, family_from, family_spec, get_family
-from archwright.searchers import SEARCHERS, Clues, make_searcher, searcher_options
+from archwright.errors import SettingsError
+from archwright.evaluation import Goal
+from archwright.families import Family, family_from, get_family
+from archwright.searchers import Clues
 from archwright.space import Architecture, Space
-from archwright.study.choosing import choose_searcher
-from archwright.study.conversation import Conversation
-from archwright.study.evaluators import (
-    Trainings,
-    checked_amounts,
-    function_evaluator,
-    let_inherit,
-    make_budget,
-    make_clues,
-    network_evaluator,
-    proxy_evaluator,
-    refuse_for_scores,
-)
-from archwright.study.executors import Evaluator, Executor, InProcess, Processes
-from archwright.study.loop import Loop, Silent, Watcher
-from archwright.study.record import StudyRecord, Trial, jsonable, write_json
-from archwright.study.stopping import Budget, EarlyStopping
-from archwright.study.storage import Store, save_settings
+from archwright.study.choosing import checked_amounts, choose_searcher, make_budget
+from archwright.study.evaluators import Trainings, check_scores, let_inherit, make_clues, make_evaluator
+from archwright.study.executors import Workers
+from archwright.study.goals import make_goal
+from archwright.study.job import Job
+from archwright.study.loop import Silent, Watcher
+from archwright.study.result import Result
+from archwright.study.stopping import Budget
 from archwright.study.torchrun import led, wanted_processes
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.evaluate import NetworkEvaluator, Training
+    from archwright.evaluate import Training
     from archwright.study.final import FinalSettings
-
-LOOSE = ("budget", "workers", "threads", "device", "processes", "time_limit", "final", "command", "versions", "storage")
-"""Settings that may change when a study is continued."""
-
-
-@dataclass
-class Result:
-    """What a search found.
-
-    Attributes:
-        record: everything, read-only.
-        reason: why the search ended.
-        interrupted: whether the user stopped it.
-        files: what was written, by kind (``study``, ``report``, ``model``, ``onnx``, ...).
-    """
-
-    record: StudyRecord
-    reason: str = ""
-    interrupted: bool = False
-    files: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def best(self) -> Trial | None:
-        """The best trial of the search (after retraining, the chosen one); ``None`` when none ended well."""
-        final = self.record.final
-        if final is not None:
-            number = final["candidates"][final["winner"]]["number"]
-            return next(t for t in self.record.trials if t.number == number)
-        return self.record.best
-
-    @property
-    def pareto_front(self) -> list[Trial]:
-        """The trials that no other one dominates."""
-        return self.record.pareto
-
-    @property
-    def test(self) -> Mapping[str, float] | None:
-        """Test metrics of the chosen network, with the ends of their intervals; ``None`` before retraining."""
-        return None if self.record.final is None else self.record.final["test"]
-
-    def model(self) -> nn.Module:
-        """The trained network, ready to predict.
-
-        Raises:
-            ArchwrightError: nothing was retrained and exported.
-        """
-        from archwright.export import load
-
-        family = self.record.family
-        return load(self.record.path, build=lambda *of_what: family.deploy(family.build(*of_what)))
-
-    def report(self, path: str | Path | None = None) -> list[Path]:
-        """Write the report as one HTML file (by default ``report.html`` in the study's folder) and PNG figures."""
-        from archwright.report import write_report
-
-        return write_report(self.record, None if path is None else Path(path))
-
-    def to_json(self) -> dict[str, Any]:
-        """The summary that ``--json`` prints."""
-        record = self.record
-        best = self.best
-        final = record.final or {}
-        summary = {
-            "study": str(record.path),
-            "searcher": record.settings["searcher"]["name"],
-            "family": record.family.name,
-            "goal": record.goal.to_json(),
-            "seed": record.settings["seed"],
-            "evaluations": len(record.trials) - record.count("infeasible"),
-            "failed": record.count("failed"),
-            "infeasible": record.count("infeasible"),
-            "stopped_early": sum(t.stopped_early for t in record.trials),
-            "repeats": record.repeats,
-            "equivalents": round(record.equivalents, 6),
-            "best": None if best is None else best.to_json(),
-            "pareto_front": [t.to_json() for t in record.pareto],
-            "test": final.get("test"),
-            "baselines": final.get("baselines", []),
-            "reason": self.reason,
-            "remarks": list(record.remarks),
-            "interrupted": self.interrupted,
-            "seconds": round(record.seconds + final.get("seconds", 0.0), 3),
-            "files": self.files,
-        }
-        plain: dict[str, Any] = jsonable(summary)
-        return plain
-
-
-def make_goal(
-    objectives: str | Sequence[str] | Mapping[str, str] | Goal = "accuracy",
-    *,
-    at_most: Mapping[str, float] | None = None,
-    at_least: Mapping[str, float] | None = None,
-    free_names: bool = False,
-) -> Goal:
-    """A goal from plain words.
-
-    Args:
-        objectives: metric names, each in its natural direction (``["accuracy", "latency_ms"]``), or a mapping
-            of name to ``"maximize"`` or ``"minimize"``.
-        at_most, at_least: bounds by metric.
-        free_names: metrics of a user's own function are allowed; they need a stated direction.
-
-    Raises:
-        SettingsError: unknown metric or direction.
-    """
-    if isinstance(objectives, Goal):
-        return objectives
-    from archwright.evaluate.metrics import METRICS, natural_direction
-
-    named = [objectives] if isinstance(objectives, str) else objectives
-    pairs = named.items() if isinstance(named, Mapping) else [(name, None) for name in named]
-    wanted = []
-    for name, direction in pairs:
-        if direction is None and free_names and name not in METRICS:
-            raise SettingsError(
-                f"{name!r} is a metric of your own: say whether more is better, {{{name!r}: 'maximize'}}"
-            )
-        if direction is None:
-            direction = natural_direction(name)
-        if direction not in ("maximize", "minimize"):
-            raise SettingsError(f"objective {name!r}: the direction must be maximize or minimize, not {direction!r}")
-        wanted.append(Objective(name, "maximize" if direction == "maximize" else "minimize"))
-    bounds = [Bound(name, "at_most", float(limit)) for name, limit in (at_most or {}).items()]
-    bounds += [Bound(name, "at_least", float(limit)) for name, limit in (at_least or {}).items()]
-    goal = Goal(tuple(wanted), tuple(bounds))
-    if not free_names:
-        for metric in goal.metrics:
-            if metric not in METRICS:
-                natural_direction(metric)
-    return goal
 
 
 @led
@@ -269,319 +125,52 @@ def search(
     """
     from archwright.study.final import FinalSettings
 
-    if workers < 0:
-        raise SettingsError(f"workers must be 0 or more, not {workers}")
-    if threads is not None and threads < 1:
-        raise SettingsError(f"threads must be at least 1, not {threads}")
+    crew = Workers(workers, threads, time_limit)
     scores = evaluate if isinstance(evaluate, str) and evaluate != "train" else None
     function = None if isinstance(evaluate, str) else evaluate
     goal = make_goal(objectives, at_most=at_most, at_least=at_least, free_names=function is not None)
     family = _family(space, build, function)
     trains = function is None and scores is None and not inherit
     searcher = searcher or choose_searcher(goal, trains=trains, fidelities=fidelities, study=study)
-    budget = budget if isinstance(budget, Budget) else make_budget(searcher, budget, fidelities=fidelities)
-    if scores is not None:
-        refuse_for_scores(searcher, budget, stop_early)
-    elif proxy_batch is not None:
-        raise SettingsError("a batch for proxies goes with evaluate proxy:NAME; leave it out")
+    limits = budget if isinstance(budget, Budget) else make_budget(searcher, budget, fidelities=fidelities)
+    check_scores(scores, proxy_batch, searcher, limits, stop_early)
     amounts = checked_amounts(searcher, fidelities, epochs, function, stop_early)
     if amounts and function is None:
         epochs = int(amounts[-1])
     processes = 1 if function is not None and processes is None else wanted_processes(processes)
-    how = Trainings(data, training, epochs, device, repeats, time_limit, amounts, latency_from, processes)
-    evaluator: Evaluator
-    if function is not None:
-        evaluator, described = function_evaluator(function, goal, how)
-    elif scores is None:
-        evaluator, described = network_evaluator(family, goal, how)
-    else:
-        evaluator, described = proxy_evaluator(
-            scores, family, goal, how, 64 if proxy_batch is None else proxy_batch, seed
+    how = Trainings(data, training, epochs, device, repeats, crew, amounts, latency_from, processes)
+    evaluator, described = make_evaluator(function, scores, family, goal, how, batch=proxy_batch, seed=seed)
+    path = None if study is None else Path(study)
+    if inherit or inherit_epochs is not None:
+        described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
+    looked_at = None
+    if clues is not None:
+        scored = (watcher or Silent()).scored
+        looked_at, described["clues"] = make_clues(
+            clues, evaluator, searcher, clue_batch, seed, path, scored, family, how
         )
-        goal = evaluator.goal
-    job = _Job(
+    job = Job(
         family=family,
-        goal=goal,
+        goal=getattr(evaluator, "goal", goal),  # scores are objectives of their own
         evaluator=evaluator,
-        path=None if study is None else Path(study),
+        described={**described, "device": device, "processes": processes, "command": list(command or [])},
+        path=path,
         storage=storage,
-        budget=budget,
+        budget=limits,
         seed=seed,
-        workers=workers,
-        threads=threads,
-        time_limit=time_limit,
+        workers=crew,
         stop_early=stop_early,
         searcher=searcher,
         searcher_options=dict(searcher_options or {}),
         fidelities=_shares(described.get("fidelities", [1])),
         replicate=replicate,
+        clues=looked_at,
+        given=_given(warm_start, family.space),
         final=final or FinalSettings(),
         watcher=watcher or Silent(),
         final_watcher=final_watcher or Silent(),
     )
-    if processes > 1:
-        from archwright.evaluate.devices import resolve_device
-        from archwright.evaluate.ranks import warn_of_crowding
-
-        warn_of_crowding(max(1, workers), processes, resolve_device(device))
-    if inherit or inherit_epochs is not None:
-        described |= let_inherit(evaluator, study, inherit, inherit_epochs, stop_early or amounts is not None)
-    if clues is not None:
-        watched = job.watcher.scored
-        job.clues, said = make_clues(clues, evaluator, searcher, clue_batch, seed, job.path, watched, family, how)
-        described |= {"clues": said}
-    given = _given(warm_start, family.space)
-    return job.run(
-        {
-            **described,
-            "warm_start": [a.to_json() for a in given],
-            "device": device,
-            "processes": processes,
-            "command": list(command or []),
-        },
-        given,
-    )
-
-
-@dataclass
-class _Job:
-    """A search with all its parts made."""
-
-    family: Family
-    goal: Goal
-    evaluator: Evaluator
-    path: Path | None
-    storage: str | None
-    budget: Budget
-    seed: int
-    workers: int
-    threads: int | None
-    time_limit: float | None
-    stop_early: bool
-    searcher: str
-    searcher_options: dict[str, Any]
-    fidelities: tuple[float, ...]
-    replicate: bool
-    final: FinalSettings
-    watcher: Watcher
-    final_watcher: Watcher
-    clues: Clues | None = None
-
-    def run(self, described: Mapping[str, Any], given: list[Architecture]) -> Result:
-        asked = self._settings(described)
-        searcher = make_searcher(
-            self.searcher,
-            self.family.space,
-            self.goal,
-            seed=self.seed,
-            fidelities=self.fidelities,
-            clues=self.clues,
-            **self.searcher_options,
-        )
-        conversation = Conversation(searcher, self.family.key, given, replicate=self.replicate)
-        store = Store(self.path, self.storage)
-        try:
-            stored = store.open(asked, self.goal)
-            if stored is not None:
-                refuse_other_settings(stored, asked, self.path)
-            self._prepare(store, asked)
-            if self.path is not None:
-                save_settings(self.path, asked)
-                self._save_profile(self.path)
-            executor = self._executor(self.evaluator)
-            loop = Loop(
-                space=self.family.space,
-                goal=self.goal,
-                conversation=conversation,
-                store=store,
-                executor=executor,
-                budget=self.budget,
-                seed=self.seed,
-                fidelities=self.fidelities,
-                repeats=int(described.get("repeats", 1)),
-                early_stopping=self._early_stopping(),
-                inherits="inherit" in described,
-                watcher=self.watcher,
-            )
-            interrupted = False
-            try:
-                reason = loop.run()
-            except KeyboardInterrupt:
-                reason, interrupted = "stopped by the user", True
-            remarks = tuple(searcher.remarks())
-            store.set("remarks", remarks)
-            record = StudyRecord(
-                path=self.path or Path("."),
-                settings=asked,
-                goal=self.goal,
-                family=self.family,
-                trials=tuple(loop.trials),
-                repeats=conversation.repeats,
-                seconds=loop.seconds,
-                remarks=remarks,
-            )
-            return self._conclude(record, reason, interrupted)
-        finally:
-            store.close()
-
-    def _prepare(self, store: Store, asked: dict[str, Any]) -> None:
-        """What scores are relative to is made once and kept in the study."""
-        prepare = getattr(self.evaluator, "prepare", None)
-        if prepare is not None and (reference := prepare(store.get("reference"))):
-            store.set("reference", dict(reference))
-            asked["evaluate"]["reference"] = dict(reference)
-
-    def _save_profile(self, folder: Path) -> None:
-        profile = getattr(self.evaluator, "latency", None)
-        if profile is not None:
-            from archwright.hardware.profile import STORED
-
-            profile.save(folder / STORED)
-
-    def _conclude(self, record: StudyRecord, reason: str, interrupted: bool) -> Result:
-        """Retrain, export and report, as far as there is something to and a place to keep it."""
-        result = Result(record, reason, interrupted)
-        if self.path is None:
-            return result
-        from archwright.evaluate import NetworkEvaluator
-
-        result.files["study"] = str(self.path)
-        networks = getattr(self.evaluator, "networks", self.evaluator)
-        if not interrupted and self.final.top and isinstance(networks, NetworkEvaluator):
-            try:
-                self._finish(result, networks)
-            except KeyboardInterrupt:
-                result.interrupted, result.reason = True, "stopped by the user while retraining"
-        for file in result.report():
-            if file.suffix == ".html":
-                result.files["report"] = str(file)
-        result.files["result"] = str(self.path / "result.json")
-        write_json(self.path / "result.json", result.to_json())
-        return result
-
-    def _finish(self, result: Result, evaluator: NetworkEvaluator) -> None:
-        from archwright.export import export_model
-        from archwright.study.final import FinalStage, Retrainer
-
-        assert self.path is not None
-        retrainer = Retrainer(
-            evaluator, self.final.training(evaluator.training), (self.path / "checkpoints").absolute()
-        )
-        stage = FinalStage(
-            result.record, retrainer, self.final, self._executor, seed=self.seed, watcher=self.final_watcher
-        )
-        final = stage.run()
-        if final is None:
-            return
-        result.record = replace(result.record, final=final)
-        chosen = final["candidates"][final["winner"]]
-        files = export_model(
-            stage.winner_network(final),
-            self.path / "model",
-            family=self.family,
-            architecture=Architecture(chosen["architecture"]),
-            data=evaluator.data,
-            metrics={"validation": chosen["validation"], "test": final["test"], "baselines": final["baselines"]},
-            settings=dict(result.record.settings),
-            onnx=self.final.onnx,
-        )
-        result.files |= {name: str(file) for name, file in files.items()}
-
-    def _executor(self, evaluator: Evaluator) -> Executor:
-        if self.workers == 0:
-            return InProcess(evaluator)
-        logs = None if self.path is None else self.path / "logs"
-        if logs is not None:
-            logs.mkdir(exist_ok=True)
-        return Processes(evaluator, self.workers, time_limit=self.time_limit, threads=self.threads, logs=logs)
-
-    def _early_stopping(self) -> EarlyStopping | None:
-        if not self.stop_early:
-            return None
-        training = getattr(self.evaluator, "training", None)
-        if training is None:
-            raise SettingsError(
-                "stopping early needs trainings with epochs; it does not go with a function of your own"
-            )
-        return EarlyStopping(self.goal, training.epochs)
-
-    def _settings(self, described: Mapping[str, Any]) -> dict[str, Any]:
-        options = searcher_options(self.searcher) | self.searcher_options
-        settings = {
-            "format": 1,
-            "family": family_spec(self.family),
-            "space": self.family.space.to_json(),
-            "goal": self.goal.to_json(),
-            "searcher": {"name": self.searcher, "options": options},
-            "seed": self.seed,
-            "stop_early": self.stop_early,
-            "replicate": self.replicate,
-            "budget": asdict(self.budget),
-            "workers": self.workers,
-            "threads": self.threads,
-            "time_limit": self.time_limit,
-            "storage": self.storage,
-            "final": asdict(self.final),
-            "versions": versions(),
-            **described,
-        }
-        plain: dict[str, Any] = jsonable(settings)
-        return plain
-
-
-def refuse_other_settings(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path | None) -> None:
-    """Compare the settings of a study with those asked for now.
-
-    Raises:
-        StudyError: they differ in something that makes evaluations incomparable.
-    """
-    stored = _with_new_options(stored)
-    differing = []
-    for name in sorted(set(stored) | set(asked)):
-        if name not in LOOSE and stored.get(name) != asked.get(name):
-            differing += _differences(name, stored.get(name), asked.get(name))
-    if differing:
-        shown = "; ".join(differing[:4]) + (f"; and {len(differing) - 4} more" if len(differing) > 4 else "")
-        raise StudyError(
-            f"the study {path} was made with other settings ({shown}); repeat them to continue it, or name another --study"
-        )
-
-
-def _with_new_options(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored settings, options that searcher and family have got since then at their defaults."""
-    family, searcher = stored.get("family", {}), stored.get("searcher", {})
-    filled = dict(stored)
-    if searcher.get("name") in SEARCHERS:
-        defaults = jsonable(searcher_options(searcher["name"]))
-        filled["searcher"] = {**searcher, "options": {**defaults, **searcher.get("options", {})}}
-    if family.get("kind") == "catalogue" and family.get("name") in CATALOGUE:
-        defaults = jsonable(dict(CATALOGUE[family["name"]]().options))
-        filled["family"] = {**family, "options": {**defaults, **family.get("options", {})}}
-    return filled
-
-
-def _differences(name: str, before: Any, now: Any) -> list[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        keys = sorted(set(before) | set(now))
-        pairs = [_differences(f"{name}.{k}", before.get(k), now.get(k)) for k in keys if before.get(k) != now.get(k)]
-        return [line for lines in pairs for line in lines]
-    return [f"{name} was {_short(before)}, now {_short(now)}"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def versions() -> dict[str, str]:
-    """Versions of what an evaluation depends on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("archwright", "torch", "numpy", "optuna", "scikit-learn"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return job.run()
 
 
 def _family(space: Space | Family | str | Path, build: Any, evaluate: Any) -> Family:

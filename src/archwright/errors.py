@@ -47,7 +47,7 @@ class ArchwrightWarning(UserWarning):
 def unknown(kind: str, name: str, options: Iterable[str]) -> str:
     """The message for a name that is not among ``options``, with near matches first."""
     names = sorted(options)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return f"unknown {kind} {name!r}; {hint}"
 

@@ -143,8 +143,8 @@ def test_every_searcher_visits_a_part_of_a_space_whole(name):
     space = Space(block=Choice("conv", "mb"), n=Choice(1, 2, 3, 4), k=Choice(2, 4, 6, when={"block": "mb"}))
     codes = space.codes(list(space.enumerate()))
     value = Column("digits", "val_accuracy", "maximize", (codes @ [5.0, 2.0, 1.0])[:, None, None])
-    for table in (Table("conditional", space, codes, (value,)), toy()):
-        part = part_of(table, 3)
+    for table, step in ((Table("conditional", space, codes, (value,)), 3), (toy(), 5)):
+        part = part_of(table, step)
         assert not part.is_whole
         found = run(problem("val_accuracy", table=part), Entry(name, name, {}), len(part), 0)
         assert sorted(found.rows.tolist()) == list(range(len(part)))

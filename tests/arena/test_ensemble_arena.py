@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archwright.arena.ensemble_arena import CONTESTS, OWN, reproduce_arena
+from archwright.arena.ensemble_arena import CONTESTS, OWN, SLOW, reproduce_arena
 from archwright.arena.statistics import holm
 from archwright.errors import SettingsError
 from archwright.searchers import SEARCHERS
@@ -38,6 +38,26 @@ def test_kept_runs_are_taken(tmp_path):
     assert first == again
     (file,) = tmp_path.iterdir()
     assert len(file.read_text().splitlines()) == 2 * len(first["rows"])
+
+
+def test_the_slow_ones_take_part_when_asked_for_and_kept_runs_of_the_others_are_taken(tmp_path):
+    how = {"runs": 1, "budget": 2, "only": ["digits val_loss"], "out": tmp_path}
+    without = {row["searcher"]: row["at"] for row in reproduce_arena(**how)["rows"]}
+    done: list[str] = []
+    whole = {
+        row["searcher"]: row["at"]
+        for row in reproduce_arena(**how, slow=True, on_done=lambda *a: done.append(a))["rows"]
+    }
+    assert set(whole) == {*without, *SLOW}
+    assert done[-1][1:] == (len(whole), len(whole))
+    assert all(whole[name] == at for name, at in without.items())
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == len(whole)
+
+
+def test_every_searcher_of_one_objective_but_the_published_recipe_is_compared():
+    single = {name for name, kind in SEARCHERS.items() if not kind.several_objectives}
+    assert single - {*CONTESTS[0].searchers, *SLOW} <= {"ensemble-bo-thesis"}
 
 
 @pytest.mark.parametrize("how", [{"budget": 0}, {"only": ["nasbench2001"]}, {"runs": 0, "only": ["digits"]}])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from archwright.arena import ensemble_runs
-from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, _row, reproduce_ensemble
-from archwright.arena.ensemble_runs import Found, Job, RunLog
+from archwright.arena.ensemble import BASELINES, FULL, LINES, NEITHER, SETS, _jobs, _row, reproduce_ensemble
+from archwright.arena.ensemble_runs import Found, Job, RunLog, do_all
 from archwright.errors import SettingsError
 from archwright.searchers import SEARCHERS
 from archwright.surrogate import DeepEnsemble, pretrain, read_header
@@ -52,7 +54,7 @@ def test_a_run_counts_as_at_the_optimum_from_its_own_cost_on(tmp_path):
         Job("cifar10", BASELINES["local"], 200, seed): Found(((3.0, 3.0, 90.0), (cost, cost, 94.0)), True, cost, 1.0)
         for seed, cost in enumerate((99.0, 150.0))
     }
-    rows = {line.measure: _row(line, range(2), found, tmp_path, ()) for line in lines}
+    rows = {line.measure: _row(line, list(found), found, tmp_path, ()) for line in lines}
     assert {m: (r["reached"], r["ours"]["mean"]) for m, r in rows.items()} == {
         "best@100": (1, 92.0),
         "best@200": (2, 94.0),
@@ -98,6 +100,42 @@ def test_finished_runs_are_kept_and_not_run_again(shared_data, tmp_path, monkeyp
     again = reproduce_ensemble("ensemble-best-value", runs=2, **how)
     assert len(asked) == 1
     assert [r["ours"] for r in again["rows"]] == [r["ours"] for r in first["rows"]]
+
+
+def test_a_run_that_reached_the_optimum_is_what_a_smaller_budget_would_have_given(shared_data, tmp_path, monkeypatch):
+    table = _table(shared_data)
+    near, far = ls_job("cifar10", 0), ls_job("cifar10", 0, 1000)
+    own = do_all(table, [near], tmp_path / "apart", 1, lambda *_: None)[near]
+    do_all(table, [far], tmp_path, 1, lambda *_: None)
+    monkeypatch.setattr(ensemble_runs, "_search", None)
+    assert do_all(table, [near], tmp_path, 1, lambda *_: None)[near] == replace(
+        own, seconds=pytest.approx(own.seconds, abs=60)
+    )
+
+
+def test_a_pretraining_can_serve_several_seeds():
+    line = LINES["ensemble-search-time"][1][4]
+    assert [j.pretrained for j in _jobs(line, range(3, 7), None)] == [3, 4, 5, 6]
+    shared = _jobs(line, range(4), 2)
+    assert [j.pretrained for j in shared] == [0, 1, 0, 1]
+    own = _jobs(line, range(4), None)
+    assert [j.key == o.key for j, o in zip(shared, own)] == [True, True, False, False]
+    assert {j.taken for j in _jobs(replace(line, methods=(NEITHER,)), range(4), 2)} == {None}
+
+
+def ls_job(dataset, seed, budget=200):
+    return Job(dataset, BASELINES["local"], budget, seed)
+
+
+def test_a_run_with_another_budget_serves_only_where_it_is_the_same(tmp_path):
+    log = RunLog(tmp_path / "runs.jsonl")
+    there, not_there = (Found(((30.0, 30.0, 90.0),), optimum, 30.0, 1.0) for optimum in (True, False))
+    log.add(ls_job("cifar10", 0, 40), there)
+    log.add(ls_job("cifar10", 1, 30), not_there)
+    for known in (log, RunLog(tmp_path / "runs.jsonl")):
+        assert [known.get(ls_job("cifar10", 0, b)) for b in (29, 30, 1000)] == [None, there, there]
+        assert [known.get(ls_job("cifar10", 1, b)) for b in (29, 30, 1000)] == [None, not_there, None]
+        assert known.get(ls_job("cifar100", 0, 40)) is None
 
 
 @pytest.mark.slow
@@ -146,17 +184,34 @@ def test_a_pretrained_trunk_ranks_all_cells_better_after_few_evaluations(shared_
     inputs = encoded(problem.space, table.architectures, "ordinal")
     rho = {True: [], False: []}
     for seed in range(2):
-        rows = np.random.default_rng(seed).permutation(len(table))[:64]
-        targets = torch.from_numpy((accuracy[rows] - accuracy[rows].mean()) / accuracy[rows].std())[:, None]
-        for pretrained in rho:
-            if pretrained:
-                made = pretrain(problem.space, problem.clues(FULL.metrics), members=2, epochs=20, seed=seed)
-                made.restart(1, 5e-3)
-            else:
-                made = DeepEnsemble(6, 1, members=2, seed=seed)
-            made.fit(inputs[rows], targets, epochs=60)
-            rho[pretrained].append(spearmanr(made.predict(inputs).mean(0), accuracy).statistic)
-    assert np.mean(rho[True]) > np.mean(rho[False])
+        rows = np.random.default_rng(seed).permutation(len(table))[:96]
+        made = pretrain(problem.space, problem.clues(FULL.metrics), members=2, epochs=20, seed=seed)
+        made.restart(1, 5e-3)
+        for pretrained, ensemble in ((True, made), (False, DeepEnsemble(6, 1, members=2, seed=seed))):
+            rho[pretrained].append([_learnt(ensemble, inputs, accuracy, rows[:n]) for n in (32, 64, 96)])
+    better = np.mean(rho[True], axis=0) - np.mean(rho[False], axis=0)
+    assert (better > 0).all(), rho
+
+
+def _learnt(ensemble, inputs, accuracy, rows):
+    """Spearman over all cells once some are known too."""
+    known = accuracy[rows]
+    ensemble.fit(inputs[rows], torch.from_numpy((known - known.mean()) / known.std())[:, None], epochs=60)
+    return float(spearmanr(ensemble.predict(inputs).mean(0), accuracy).statistic)
+
+
+def test_what_the_thesis_says_of_the_table_holds(shared_data):
+    table = _table(shared_data)
+
+    def accuracy(dataset, epochs=200):
+        return table.column(dataset, "test_accuracy").at(epochs)
+
+    full = {dataset: accuracy(dataset) for dataset in SETS}
+    between = [spearmanr(full[a], full[b]).statistic for a, b in combinations(SETS, 2)]
+    assert between == pytest.approx([0.9802, 0.9593, 0.9636], abs=5e-4)
+    params = ensemble_runs._problem(table, "cifar10", low=False).clues(("params",)).values[:, 0]
+    with_params = [np.corrcoef(params, accuracy("cifar10", epochs))[0, 1] for epochs in (200, 12)]
+    assert with_params == pytest.approx([0.319, 0.376], abs=5e-4)
 
 
 def _table(shared_data):
@@ -171,6 +226,7 @@ def _table(shared_data):
         ({"name": "ensemble-speed"}, "did you mean ensemble-"),
         ({"runs": 0}, "runs must be at least 1"),
         ({"budget": 0}, "budget must be at least 1"),
+        ({"pretrainings": 0}, "pretrainings must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"only": ["annealing"]}, "unknown line 'annealing'"),
         ({"options": {"epochs": 3}}, "unknown option 'epochs'"),

@@ -17,7 +17,7 @@ def test_every_part_names_searchers_and_says_what_differs(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_part_runs(name, shared_data):
-    rows = reproduce(name, data_dir=shared_data, runs=2)["rows"]
+    rows = reproduce(name, data_dir=shared_data, runs=1)["rows"]
     assert len(rows) == sum(len(part.published) for part in PUBLISHED[name].parts)
     assert all(row["ours"]["mean"] is not None for row in rows)
 

@@ -156,18 +156,18 @@ def test_a_table_is_made_and_competed_on(archwright):
 
 
 def test_a_published_table_is_run_again(archwright, shared_data):
-    done = archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 2, "--json")
+    done = archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 1, "--json")
     assert done.code == 0, done.err
     rows = done.json["rows"]
     assert len(rows) == 9
     assert rows[0]["published"] == {"mean": 29.07, "std": 8.89}
     assert 0 < rows[0]["ours"]["mean"] <= 100
     assert "in place of MacroNASBench" in rows[0]["differs"]
-    assert "front_share@800" in archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 2).out
+    assert "front_share@800" in archwright("reproduce", "dmls-front", "--data-dir", shared_data, "--runs", 1).out
 
 
 def test_reproduce_freerea_says_where_runs_end(archwright, shared_data):
-    done = archwright("reproduce", "freerea", "--data-dir", shared_data, "--runs", 2, "--json")
+    done = archwright("reproduce", "freerea", "--data-dir", shared_data, "--runs", 1, "--json")
     assert done.code == 0
     rows = done.json["rows"]
     assert len(rows) == 15
@@ -201,6 +201,30 @@ def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, share
     assert "naszilla" in out
 
 
+def test_a_pretraining_of_another_seed_is_taken_and_the_rows_say_so(archwright, shared_data):
+    small = {"members": 1, "profiled": 30, "pretraining_epochs": 1, "low_epochs": 1, "high_epochs": 1, "f": 1, "q": 1}
+    options = [word for name, value in small.items() for word in ("--option", f"{name}={value}")]
+    words = (
+        "--data-dir",
+        shared_data,
+        "--only",
+        "thesis",
+        "--runs",
+        1,
+        "--seed",
+        3,
+        "--budget",
+        2,
+        "--out",
+        "kept",
+        "--json",
+    )
+    done = archwright("reproduce", "ensemble-search-time", *words, *options, "--pretrainings", 2)
+    assert done.code == 0, done.err
+    assert [f.name.rpartition("-")[2] for f in Path("kept").glob("*.safetensors")] == ["1.safetensors"]
+    assert all("pretrainings shared by seeds: 1" in r["differs"] for r in done.json["rows"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -208,6 +232,8 @@ def test_tables_of_pretrained_ensembles_are_run_again_and_kept(archwright, share
         (["lspon-speed", "--only", "ls"], "lspon-speed has no --only; it takes --runs, --seed, --workers"),
         (["ensemble-ablations", "--option", "epochs=3"], "unknown option 'epochs'"),
         (["ensemble-ablations", "--runs", 0], "runs must be at least 1, not 0"),
+        (["ensemble-ablations", "--pretrainings", 0], "pretrainings must be at least 1, not 0"),
+        (["lspon-speed", "--pretrainings", 1], "lspon-speed has no --pretrainings"),
     ],
 )
 def test_reproduce_of_ensembles_refuses_in_one_line(archwright, words, message):

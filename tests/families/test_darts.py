@@ -76,14 +76,15 @@ def test_images_that_cannot_be_halved_twice_are_refused():
         FAMILY.check_shape((3, 2, 2))
 
 
-@pytest.mark.parametrize("rule", ["darts", "idarts", "xdarts"])
+@pytest.mark.parametrize("rule", ["darts", "idarts", "xdarts", "any"])
 @pytest.mark.parametrize("nodes", [3, 4, 5])
 def test_cells_of_every_rule_round_trip(rule, nodes):
     """Variable numbers of edges, repeated predecessors and ``none`` survive text and JSON (Herron 2023, table of 2.10)."""
     family = get_family("darts", rule=rule, nodes=nodes, none="zero", operations="skip_connect+sep_conv_3x3")
     cells = family.cells
     kept = sum(len(pairs) for pairs in cells.cells(family.space.sample(np.random.default_rng(0)))["normal"])
-    assert kept == ({3: 9, 4: 14, 5: 20}[nodes] if rule == "xdarts" else 2 * nodes)
+    if rule != "any":
+        assert kept == ({3: 9, 4: 14, 5: 20}[nodes] if rule == "xdarts" else 2 * nodes)
     for seed in range(20):
         architecture = family.space.sample(np.random.default_rng(seed))
         again = cells.from_text(cells.to_text(architecture))

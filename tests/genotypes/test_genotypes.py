@@ -110,7 +110,6 @@ def test_results_of_studies_and_their_folders_are_read(tmp_path):
         ("Genotype(normal=open('x'))", "not a genotype"),
         ({}, "no cells"),
         ({"normal": []}, "must be a list of nodes"),
-        ({"normal": [[]]}, "node 2 keeps no pair"),
         ({"normal": [[["a", 2]]]}, "node 2 cannot read state 2"),
         ({"normal": [[["a", -1]]]}, "cannot read state -1"),
         ({"normal": [[["a", 0.5]]]}, "pairs of operation and predecessor"),
@@ -202,7 +201,7 @@ def test_cells_with_an_input_per_state_and_other_operations_have_a_family_too():
     [
         ({"normal": [[("relu", 0), ("relu", 1)]]}, "a normal and a reduction cell"),
         ({"normal": [[("relu", 0), ("relu", 1)]], "reduce": [[("relu", 0), ("relu", 1)]] * 2}, "equally many nodes"),
-        ({k: [[("relu", 0)]] for k in ("normal", "reduce")}, "two inputs each"),
+        ({k: [[("relu", 0), ("relu", 0), ("relu", 1)]] for k in ("normal", "reduce")}, "has a pair twice"),
         ({k: [[("conv_9x9", 0), ("relu", 1)]] for k in ("normal", "reduce")}, "conv_9x9"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from archwright.errors import SettingsError
 from archwright.families import get_family
@@ -24,6 +25,21 @@ def test_the_ensemble_learns_an_additive_function():
     assert predicted.shape == (3, 100)
     assert all(np.corrcoef(member, truth)[0, 1] > 0.9 for member in predicted)
     assert not np.allclose(predicted[0], predicted[1])
+
+
+def test_the_slope_is_that_of_automatic_differentiation():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3, 7, 4))).float()
+    y = torch.from_numpy(rng.normal(size=(3, 7))).float()
+    model = Perceptrons(4, members=3, layers=3, width=5, seed=1)
+    model._slope(x, y)
+    tensors = [tensor.clone().requires_grad_() for layer in model.layers for tensor in layer]
+    out = x
+    for k, (weight, bias) in enumerate(zip(tensors[::2], tensors[1::2])):
+        out = torch.baddbmm(bias, out if k == 0 else out.relu(), weight)
+    expected = torch.autograd.grad((out.squeeze(-1) - y).abs().mean(dim=1).sum(), tensors)
+    for ours, theirs in zip([tensor for pair in model._slopes for tensor in pair], expected):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_candidates_are_new_mutations_of_the_best():

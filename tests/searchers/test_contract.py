@@ -10,7 +10,6 @@ from archwright.testing.searchers import GOAL, Make, SearcherContract, toy_space
 
 QUICKER = {
     "surrogate-bo": {"surrogate": "ridge"},
-    "ensemble-bo": {"trees": 10},
     "ensemble-bo-thesis": {"members": 2, "batch": 8, "low_epochs": 1, "high_epochs": 2},
 }
 

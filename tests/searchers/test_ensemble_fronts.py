@@ -15,6 +15,7 @@ from archwright.evaluation import Bound, Evaluation, Goal, Objective
 from archwright.searchers import make_searcher
 from archwright.searchers.acquisition import hypervolume_first, hypervolume_gain
 from archwright.searchers.ensemblebo import SEVERAL, _within
+from archwright.space import Choice, Space
 from archwright.tables import find_table
 from archwright.testing.searchers import toy_space
 
@@ -57,7 +58,7 @@ def area(known):
 def test_every_way_finds_more_of_the_front_than_chance(several):
     ours, random = (
         [area(explore(make_searcher(name, SPACE, GOAL, seed=s, **options), 50).known) for s in range(2)]
-        for name, options in (("ensemble-bo", {"several": several, "trees": 15}), ("random", {}))
+        for name, options in (("ensemble-bo", {"several": several}), ("random", {}))
     )
     assert min(ours) > max(random)
 
@@ -65,7 +66,7 @@ def test_every_way_finds_more_of_the_front_than_chance(several):
 @pytest.mark.parametrize("several", SEVERAL)
 def test_bounds_failures_and_short_trainings_go_with_several_objectives(several):
     goal = Goal(GOAL.objectives, (Bound("a", "at_most", 25.0),))
-    searcher = make_searcher("ensemble-bo", SPACE, goal, several=several, trees=5, fidelities=(0.1, 1.0), low_batch=4)
+    searcher = make_searcher("ensemble-bo", SPACE, goal, several=several, fidelities=(0.1, 1.0))
     count = 0
     for i in range(70):
         (architecture,) = searcher.ask(1)
@@ -79,10 +80,7 @@ def test_bounds_failures_and_short_trainings_go_with_several_objectives(several)
 
 def test_one_objective_is_the_same_in_every_way():
     goal = Goal((Objective("a", "minimize"),))
-    found = [
-        list(explore(make_searcher("ensemble-bo", SPACE, goal, several=several, trees=5), 20).known)
-        for several in SEVERAL
-    ]
+    found = [list(explore(make_searcher("ensemble-bo", SPACE, goal, several=several), 20).known) for several in SEVERAL]
     assert found[0] == found[1] == found[2]
 
 
@@ -97,7 +95,7 @@ def test_on_a_table_more_of_the_front_is_found_than_by_chance(several, shared_da
     losses = problem.losses
     front = {tuple(v) for v in losses[is_nondominated(losses)]}
     share, volume = {}, {}
-    for name, options in (("ensemble-bo", {"several": several, "trees": 30}), ("random", {})):
+    for name, options in (("ensemble-bo", {"several": several}), ("random", {})):
         runs = [run(problem, Entry(name, name, options), 80, seed) for seed in range(3)]
         share[name] = np.mean([len({tuple(v) for v in losses[r.rows]} & front) for r in runs]) / len(front)
         volume[name] = np.mean([hypervolume(losses[r.rows], ref=np.ones(2)) for r in runs])
@@ -119,7 +117,7 @@ def test_of_more_objectives_more_is_found_than_by_chance(objectives):
             searcher.tell(a, Evaluation(dict(zip(names, apart.astype(float)))))
         return hypervolume(-np.array([w[1:] for w in searcher.known.values()]), ref=np.full(objectives, 12.0))
 
-    options = {"several": "hypervolume", "trees": 10}
+    options = {"several": "hypervolume"}
     ours = [volume(make_searcher("ensemble-bo", space, goal, seed=s, **options)) for s in range(2)]
     assert min(ours) > 1.1 * max(volume(make_searcher("random", space, goal, seed=s)) for s in range(2))
 
@@ -127,3 +125,15 @@ def test_of_more_objectives_more_is_found_than_by_chance(objectives):
 def test_what_cannot_be_done_is_refused():
     with pytest.raises(SettingsError, match="unknown treatment of several objectives 'hypervolum'; did you mean"):
         make_searcher("ensemble-bo", SPACE, GOAL, several="hypervolum")
+
+
+def test_in_a_large_space_the_front_is_what_is_searched_around():
+    space = Space({f"x{i}": Choice(*range(8)) for i in range(6)})
+    goal = Goal((Objective("a", "minimize"), Objective("b", "minimize")))
+    searcher = make_searcher("ensemble-bo", space, goal)
+    for _ in range(60):
+        (architecture,) = searcher.ask(1)
+        values = np.array(list(architecture.values()), dtype=float)
+        searcher.tell(architecture, Evaluation({"a": float(values.sum()), "b": float((7 - values).sum())}))
+    leaders = searcher._leaders(searcher.known)
+    assert len({searcher.known[a] for a in leaders}) > 5  # everything is on the front: not the ten best by "a" alone

@@ -13,7 +13,7 @@ from archwright.surrogate import pretrain, store
 from archwright.testing.searchers import additive, toy_space
 
 OPTIONS = {
-    "ensemble-bo": {"trees": 5, "low_batch": 4, "high_batch": 2, "initial": 4},
+    "ensemble-bo": {"initial": 4},
     "ensemble-bo-thesis": {
         "members": 2, "p": 3, "q": 2, "f": 2, "batch": 4, "low_epochs": 1, "high_epochs": 2, "profiled": 30, "pretraining_epochs": 2,
     },
@@ -157,7 +157,7 @@ def test_numeric_encodings_are_searched_by_their_order():
     for searcher in ("ensemble-bo", "random"):
         result = aw.search(
             Space.listed(encodings), evaluate=lambda a: worth[tuple(a.values())], objectives={"score": "maximize"},
-            searcher=searcher, searcher_options={"trees": 20, "local": 0} if searcher == "ensemble-bo" else {}, budget=24,
+            searcher=searcher, budget=24,
         )  # fmt: skip
         found = result.best.evaluation.metrics["score"]
         best.append(sum(w > found for w in worth.values()))

@@ -10,7 +10,7 @@ from archwright.evaluation import Evaluation
 from archwright.families import get_family
 from archwright.families.nasbench101 import identities
 from archwright.searchers import make_searcher
-from archwright.searchers.lsgp import _squared, _thermometer, _value_counts, local_structures
+from archwright.searchers.kernels import _squared, _thermometer, _value_counts, local_structures
 from archwright.space import Architecture, Cell, Choice, Integer, Real, Space
 from archwright.testing.searchers import GOAL, additive, toy_space, trajectory
 

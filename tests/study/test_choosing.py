@@ -13,8 +13,7 @@ import archwright as aw
 from archwright.errors import SettingsError
 from archwright.evaluation import Goal, Objective
 from archwright.space import Choice, Integer, Real, Space
-from archwright.study.choosing import choose_searcher
-from archwright.study.evaluators import make_budget
+from archwright.study.choosing import choose_searcher, make_budget
 from archwright.study.final import FinalSettings
 
 ONE = Goal((Objective("accuracy", "maximize"),))

@@ -34,7 +34,7 @@ def score(architecture, fidelity=1.0):
 def test_clues_by_name_are_of_the_networks_that_build_makes(tmp_path):
     found = aw.search(
         SPACE, build, data=data(), evaluate=score, fidelities=(0.1, 1), clues=["params"], objectives=SCORE, budget=4,
-        study=tmp_path / "s", searcher_options={"profiled": 10, "trees": 10, "local": 0},
+        study=tmp_path / "s", searcher_options={"profiled": 10},
     )  # fmt: skip
     assert found.best.evaluation.metrics == {"score": 26.0}
     assert found.record.equivalents <= 4

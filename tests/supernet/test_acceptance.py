@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from archwright.data import Data, Split
+from archwright.evaluate import training as training_loop
 from archwright.evaluate.settings import Training
 from archwright.families import get_family
 from archwright.genotypes import operation_counts, parse_cells
@@ -112,7 +113,9 @@ def test_one_joint_step_of_cdarts(data) -> None:
 
 @pytest.fixture(scope="module")
 def penalised(data):
-    micro = replace(SMALL, nodes=2, cell="xdarts", operations=tuple(LATENCY)[:7])
+    micro = replace(
+        SMALL, nodes=2, cell="xdarts", operations=("max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "skip_connect")
+    )
     settings = replace(QUICK, arch_lr=0.3, batch_size=32)
 
     def run(seed: int, delta: float):
@@ -135,7 +138,13 @@ def test_a_penalty_makes_the_discrete_network_no_slower(penalised) -> None:
 
 
 def test_without_penalty_a_table_changes_nothing(data, penalised) -> None:
-    micro = replace(SMALL, nodes=2, cell="xdarts", operations=tuple(LATENCY)[:7], latency=dict.fromkeys(LATENCY, 1.0))
+    micro = replace(
+        SMALL,
+        nodes=2,
+        cell="xdarts",
+        operations=("max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "skip_connect"),
+        latency=dict.fromkeys(LATENCY, 1.0),
+    )
     found = search_cells(data, micro, replace(QUICK, arch_lr=0.3, batch_size=32), seed=0)
     assert found.alpha == penalised[0.0][0].alpha
     assert found.search.history == penalised[0.0][0].search.history
@@ -195,10 +204,13 @@ def test_schedules_of_a_whole_search(monkeypatch) -> None:
         assert by_epoch[epoch, str(search.updates.warm_up)] == by_epoch[epoch, "joint"] == pytest.approx(rate)
 
 
-def test_drop_path_of_retraining() -> None:
-    training = Training.from_json(RETRAINING)
-    rates = [training.drop_path * epoch / training.epochs for epoch in (0, 300, 599)]
-    assert rates == pytest.approx([0.0, 0.15, 0.2995])
+def test_drop_path_of_retraining_rises_from_nothing(data, monkeypatch) -> None:
+    """By 0.3 / epochs an epoch: of 600, 0 in the first, 0.15 in the 301st, 0.2995 in the last; the same in all cells."""
+    rates = []
+    monkeypatch.setattr(training_loop, "set_drop_path", lambda _, rate, rising: rates.append((rate, rising)))
+    settings = Training.from_json({**RETRAINING, "epochs": 6, "crop": 0, "cutout": 0, "auxiliary_weight": 0.0})
+    training_loop.train(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3)), data, settings, seed=0)
+    assert rates == [(pytest.approx(0.3 * epoch / 6), False) for epoch in range(6)]
 
 
 def test_ten_thousand_random_operations_are_uniform() -> None:

@@ -63,6 +63,14 @@ def test_methods_that_look_ahead_need_more(data, duo):
     assert second - first == pytest.approx(memory.MARGIN * 3 * bytes_of(duo.student.parameters()), abs=2)
 
 
+def test_an_evaluation_network_that_is_not_trained_needs_no_memory_but_its_own(data, duo):
+    trained, alone = (
+        search_memory(duo, JointSettings(**METHODS["darts1"].settings, batch_size=32, curve=curve), data)
+        for curve in ("evaluation", "search")
+    )
+    assert trained - alone >= memory.MARGIN * bytes_of(duo.teacher.parameters()) - 2
+
+
 def test_the_networks_and_the_generator_stay_as_they_were(data, duo):
     before = [{n: t.clone() for n, t in state(net).items()} for net in (duo.student, duo.teacher)]
     generator = torch.get_rng_state()

@@ -27,8 +27,9 @@ from archwright.supernet.nasbench201 import (
 from archwright.supernet.ranking import implied_scores, one_shot_accuracies, ranking
 from archwright.supernet.running import run_oneshot
 from archwright.supernet.settings import JointSettings
+from archwright.tables.column import Column
 from archwright.tables.known import find_table
-from archwright.tables.table import Column, Table
+from archwright.tables.table import Table
 
 SMALL = EdgeSettings(channels=4, search_cells=1, evaluation_cells=1, stages=2)
 QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16, arch_lr=0.1)

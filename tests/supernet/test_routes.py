@@ -21,9 +21,12 @@ QUICK = JointSettings(epochs=1, pretrain_epochs=0, batch_size=16, arch_lr=0.0)
 ROUTES = ("cdarts", "route_a1", "route_a2", "route_b1", "route_b2", "icdarts")
 
 
-def weights(data, route: str, shift: int = 0, **changes: float) -> dict[str, torch.Tensor]:
-    """Weights and parameters after an epoch; ``shift`` moves the labels of the validation half."""
+def weights(data, route: str, shift: int = 0, student: float = 0.0, **changes: float) -> dict[str, torch.Tensor]:
+    """Weights and parameters after an epoch; ``shift`` moves the labels of the validation half, ``student`` S's first weights."""
     duo, *_ = micro_duo(SMALL, 3, 3, 0)
+    with torch.no_grad():
+        for parameter in duo.student.parameters():
+            parameter.add_(student)
     settings = replace(QUICK, **METHODS[route].settings)
     search = _Search(duo, data, replace(settings, **{"epochs": 1, **changes}), 0, torch.device("cpu"))
     search.val.targets = (search.val.targets + shift) % 3
@@ -46,6 +49,22 @@ def test_routes(route, data) -> None:
     # w_S feels lambda through its own loss, and the teacher's weights through that.
     assert ("w_s" in feels) == s_distill
     assert ("w_s" in learns_from_val) == (s_distill and e_val)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_search_network_reaches_the_evaluation_network_where_distillation_does(route, data) -> None:
+    """With alpha fixed and lambda above 0: w_E is the same from any first w_S, or it is not."""
+    same = torch.equal(weights(data, route)["w_e"], weights(data, route, student=0.1)["w_e"])
+    assert same == (route in ("icdarts", "route_a2", "route_b2"))
+    alone = [weights(data, route, student=s, distill=0.0)["w_e"] for s in (0.0, 0.1)]
+    assert torch.equal(*alone)
+
+
+def test_labels_of_the_validation_half_change_alpha_and_what_follows_from_it(data) -> None:
+    """In ICDARTS within an epoch, whose evaluation network is chosen at its beginning: not w_E. In CDARTS w_E too."""
+    for route, changed in (("icdarts", {"a", "w_s"}), ("cdarts", {"a", "w_s", "w_e"})):
+        plain, other = (weights(data, route, shift=s, arch_lr=0.1) for s in (0, 1))
+        assert {name for name in plain if not torch.equal(plain[name], other[name])} == changed
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "darts1"])

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from archwright.errors import SettingsError
+from archwright.supernet.joint import joint_search
 from archwright.supernet.methods import METHODS, OneShot, find_method
-from archwright.supernet.micro import MicroSettings, search_cells
+from archwright.supernet.micro import MicroSettings, micro_duo, search_cells
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.steps import Step, evaluation, search, unrolled_gradient
 
@@ -64,6 +65,53 @@ def test_second_order_differs_from_first_in_alpha_alone_at_first(data) -> None:
     assert first["arch_loss"] != second["arch_loss"]
     assert first["teacher_loss"] == second["teacher_loss"]
     assert found["darts1"].alpha != found["darts2"].alpha
+
+
+@pytest.mark.parametrize("method", ["darts1", "darts2"])
+def test_an_evaluation_network_that_is_not_needed_is_left_alone(method, data) -> None:
+    """The search is the same one, and the curve that of its own network."""
+    settings = replace(QUICK, steps=METHODS[method].settings["steps"], warmup_epochs=1)
+    found, untouched = {}, {}
+    for curve in ("evaluation", "search"):
+        duo, *_ = micro_duo(SMALL, 3, 3, 0)
+        before = [p.clone() for p in duo.teacher.parameters()]
+        found[curve] = joint_search(duo, data, replace(settings, curve=curve), seed=0)
+        untouched[curve] = all(torch.equal(p, q) for p, q in zip(before, duo.teacher.parameters()))
+        assert any(name.startswith("teacher") for name in found[curve].curve[0]) != untouched[curve]
+    assert untouched == {"evaluation": False, "search": True}
+    for a, b in zip(found["evaluation"].history, found["search"].history):
+        assert a == b
+    for a, b in zip(found["evaluation"].curve, found["search"].curve):
+        assert {name: a[name] for name in b if name != "val_accuracy"} == {
+            name: value for name, value in b.items() if name != "val_accuracy"
+        }
+
+
+def test_the_curve_of_the_search_network_is_its_accuracy(data) -> None:
+    duo, *_ = micro_duo(SMALL, 3, 3, 0)
+    point = joint_search(duo, data, replace(QUICK, curve="search"), seed=0).curve[-1]
+    images, targets = data.validation.inputs, data.validation.targets
+    x = (torch.from_numpy(images).float() * data.scale - torch.tensor(data.mean).view(1, -1, 1, 1)) / torch.tensor(
+        data.std
+    ).view(1, -1, 1, 1)
+    with torch.no_grad():
+        logits = duo.student.eval().head(duo.student.features(x, duo.weights())[0])
+    assert point["val_accuracy"] == pytest.approx((logits.argmax(1).numpy() == targets).mean(), abs=1e-6)
+    assert point["teacher_loss"] > 0
+
+
+def test_evaluation_networks_that_are_read_are_trained_whatever_the_curve() -> None:
+    for settings, left in (
+        (QUICK, 3), (replace(QUICK, e_distill=True, e_split="val"), 2), (replace(QUICK, distill=0.0), 3),
+        (replace(QUICK, steps=METHODS["darts1"].settings["steps"]), 2),
+        (replace(QUICK, steps=METHODS["darts1"].settings["steps"], alpha_l1=1.0), 2),
+        (replace(QUICK, steps=(Step("val", (lambda moment: moment.evaluation.logits.sum(),), ("a",)), *METHODS["darts1"].settings["steps"])), 4),
+    ):  # fmt: skip
+        without = replace(settings, curve="search")
+        assert (len(without.joint_steps), without.evaluates) == (left, left != 2 or settings.e_distill)
+        assert settings.evaluates
+    with pytest.raises(SettingsError, match="curve must be evaluation or search, not 'none'"):
+        replace(QUICK, curve="none")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

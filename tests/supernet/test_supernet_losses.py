@@ -5,7 +5,7 @@ import torch
 
 from archwright.errors import SettingsError
 from archwright.hardware.shares import PUBLISHED, weights_of
-from archwright.supernet.losses import LATENCY, distillation, expected_latency
+from archwright.supernet.losses import LATENCY, _nodes, distillation, expected_latency
 from archwright.supernet.relaxation import bundles, per_edge, per_node
 
 NAMES = tuple(PUBLISHED.weights)
@@ -51,6 +51,13 @@ def test_distillation_value_and_teacher() -> None:
 )
 def test_expected_latency_values(alpha: torch.Tensor, value: float) -> None:
     assert penalty(alpha) == pytest.approx(value, abs=1e-5)
+
+
+def test_expected_latency_of_every_node_under_equal_parameters() -> None:
+    own = torch.tensor([LATENCY[name] for name in NAMES], dtype=torch.float64)
+    nodes = _nodes(per_node(torch.zeros(14, 7, dtype=torch.float64), 4), own, 4)
+    assert nodes.tolist() == pytest.approx([1 / 7, 0.190476, 0.226190, 0.254762], abs=1e-6)
+    assert float((nodes * nodes.softmax(0)).sum()) == pytest.approx(0.205308, abs=1e-6)
 
 
 def test_expected_latency_gradient() -> None:

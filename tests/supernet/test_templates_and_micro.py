@@ -13,7 +13,9 @@ from archwright.evaluate.training import train
 from archwright.layers.operations import OPERATION_SETS
 from archwright.layers.templates import TEMPLATES, Copies, stem, template
 from archwright.supernet.joint import _Search, joint_search
+from archwright.supernet.losses import distillation as divergence
 from archwright.supernet.micro import MicroSettings, final_network, micro_duo, search_cells
+from archwright.supernet.readout import Readout
 from archwright.supernet.settings import JointSettings
 
 SMALL = MicroSettings(channels=4, search_cells=3, evaluation_cells=4, nodes=2)
@@ -63,6 +65,13 @@ def test_every_template_is_searched_and_retrained(name, data) -> None:
 def test_without_heads_the_distillation_sees_the_main_logits_alone() -> None:
     for name, heads in (("base", 2), ("abl_aux", 0)):
         assert len(micro_duo(replace(SMALL, template=template(name)), 3, 3, 0)[0].heads) == heads
+
+
+def test_without_heads_the_distillation_loss_is_that_of_the_main_logits() -> None:
+    readout = Readout(torch.nn.ModuleList(), QUICK, 0)
+    student, teacher = torch.randn(6, 3), torch.randn(6, 3)
+    found = divergence(readout(student, [], False).every, readout(teacher, [], True).every)
+    assert found == divergence(student, teacher)
 
 
 def test_lists_of_single_edges_bind_search_and_choice(data) -> None:

@@ -73,6 +73,9 @@ def test_random_cells_are_uniform_and_repeat() -> None:
     )
     assert set(counts) == set(micro.operations)
     assert all(abs(n / 4800 - 1 / 7) < 0.02 for n in counts.values())
+    for version in ("V0", "V1"):
+        kept = [random_cells(replace(micro, zeros=version), s) for s in range(50)]
+        assert not any(op == "none" for cells in kept for nodes in cells.values() for pairs in nodes for op, _ in pairs)
     assert "none" in {
         op for s in range(20) for nodes in random_cells(replace(micro, zeros="V2"), s)["normal"] for op, _ in nodes
     }

@@ -145,11 +145,11 @@ def test_isomorphic_cells_are_trained_once_and_have_their_own_parameter_counts(t
     cells = get_family("nasbench201", channels=2, cells=1, stages=1)
     trained = []
     table = make_table(
-        cells, digits, tmp_path / "t.npz", training=Training(epochs=1), seeds=1, sample=100, workers=2,
+        cells, digits, tmp_path / "t.npz", training=Training(epochs=1), seeds=1, sample=60, workers=2,
         on_done=lambda *a: trained.append(a),
     )  # fmt: skip
     keys = [cells.equivalent(a) for a in table.architectures]
-    assert len(trained) == len(set(keys)) < 100
+    assert len(trained) == len(set(keys)) < 60
     values = table.column("digits", "val_loss").at()
     for key in set(keys):
         assert len({values[i] for i, k in enumerate(keys) if k == key}) == 1

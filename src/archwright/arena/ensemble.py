@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +156,13 @@ def reproduce_ensemble(
     options: Mapping[str, Any] | None = None,
     budget: int | None = None,
     only: Sequence[str] = (),
+    pretrainings: int | None = None,
     out: str | Path | None = None,
     on_done: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Run a published table on NAS-Bench-201 (test accuracy, 12 and 200 epochs); ours beside the published figures.
 
-    Each seed has its own pretraining, which serves all data sets.
+    Each seed has its own pretraining, which serves all data sets; with ``pretrainings`` some serve all seeds.
 
     Args:
         name: one of :data:`LINES`.
@@ -172,6 +173,7 @@ def reproduce_ensemble(
         options: of ``ensemble-bo-thesis``, in place of the published ones; rows say so.
         budget: equivalents of a run that does not find the optimum, at most, if that is less than the table's own.
         only: texts, one of which the label of a line must contain.
+        pretrainings: how many different ones: the search of seed ``s`` takes that of seed ``s`` modulo this; rows say so.
         out: folder that keeps pretrained ensembles and finished runs; the same call goes on from there.
         on_done: called with a label and the numbers of jobs done and of all.
 
@@ -182,8 +184,9 @@ def reproduce_ensemble(
     if name not in LINES:
         raise SettingsError(unknown("publication", name, LINES))
     runs = RUNS if runs is None else runs
-    for what, value in (("runs", runs), ("workers", workers), ("budget", EVERYTHING if budget is None else budget)):
-        if value < 1:
+    numbers = {"runs": runs, "workers": workers, "budget": budget, "pretrainings": pretrainings}
+    for what, value in numbers.items():
+        if value is not None and value < 1:
             raise SettingsError(f"{what} must be at least 1, not {value}")
     changed = _checked(options or {})
     source, lines = LINES[name]
@@ -195,13 +198,12 @@ def reproduce_ensemble(
         replace(line, methods=tuple(m.changed(changed) for m in line.methods), budget=min(line.budget, most))
         for line in lines
     )
-    seeds = range(seed, seed + runs)
-    jobs = dict.fromkeys(Job(line.dataset, m, line.budget, s) for line in lines for m in line.methods for s in seeds)
+    jobs = [_jobs(line, range(seed, seed + runs), pretrainings) for line in lines]
     table = find_table("nasbench201", data_dir)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch if out is None else out)
-        found = do_all(table, list(jobs), folder, workers, on_done)
-        rows = [_row(line, seeds, found, folder, changed) for line in lines]
+        found = do_all(table, list(dict.fromkeys(chain(*jobs))), folder, workers, on_done)
+        rows = [_row(line, mine, found, folder, changed) for line, mine in zip(lines, jobs)]
     return {"name": name, "source": source, "rows": rows}
 
 
@@ -218,28 +220,44 @@ def _checked(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(options.items()))
 
 
+def _jobs(line: Line, seeds: Sequence[int], pretrainings: int | None) -> list[Job]:
+    """The searches of a line."""
+
+    def taken(method: Method, seed: int) -> int | None:
+        if pretrainings is None or seed < pretrainings or not method.metrics:
+            return None
+        return seed % pretrainings
+
+    return [Job(line.dataset, m, line.budget, s, taken(m, s)) for m in line.methods for s in seeds]
+
+
 def _row(
-    line: Line, seeds: Sequence[int], found: Mapping[Job, Found], folder: Path, changed: tuple[tuple[str, Any], ...]
+    line: Line, jobs: Sequence[Job], found: Mapping[Job, Found], folder: Path, changed: tuple[tuple[str, Any], ...]
 ) -> dict[str, Any]:
-    mine = [found[Job(line.dataset, m, line.budget, s)] for m in line.methods for s in seeds]
+    mine = [found[job] for job in jobs]
     measure, _, where = line.measure.partition("@")
     if measure == "to_optimum":
         values = [f.booked for f in mine if f.booked is not None]
     elif measure == "best":
         values = [f.best_at(float(where)) for f in mine]
     else:
-        values = [_rank_correlation(pretraining_path(folder, line.methods[0], s), where) for s in seeds]
+        values = [_rank_correlation(pretraining_path(folder, j.method, j.pretrained), where) for j in jobs]
     limit = float(where) if measure == "best" else np.inf
     array = np.array([v for v in values if v is not None and np.isfinite(v)])
     set_ = ", ".join(f"{name}={value}" for name, value in changed)
     own = any(m.searcher == OWN for m in line.methods)
+    shared = len({j.pretrained for j in jobs}) if any(j.taken is not None for j in jobs) else 0
+    said = [
+        f"set here: {set_}" if set_ and own else "",
+        f"pretrainings shared by seeds: {shared}" if shared else "",
+    ]
     return {
         "table": "nasbench201", "dataset": line.dataset, "signal": "test_accuracy after 200 epochs", "measure": line.measure,
         "searcher": line.label, "runs": len(mine), "budget": line.budget, "ours": _figures(array),
         "published": {**dict.fromkeys(("mean", "std", "min", "max")), **line.published},
         "reached": sum(f.booked is not None and f.booked <= limit for f in mine), "seconds": float(np.mean([f.seconds for f in mine])),
         "p_holm_against_ls": None,
-        "differs": "; ".join(filter(None, [line.differs, f"set here: {set_}" if set_ and own else ""])),
+        "differs": "; ".join(filter(None, [line.differs, *said])),
     }  # fmt: skip
 
 

@@ -25,6 +25,8 @@ SEED = 2000
 TEN = tuple(range(1, 11))
 FULL_ONLY = ("random", "rea", "ls", "ls-best", "ls-worst", "lsweights", "lspon", "ls-gp", "freerea")
 SHORT = ("hyperband", "successive-halving")
+SLOW = ("bananas", "tpe", "forest-bo", "gp-bo", "surrogate-bo")
+"""These fit a model before every proposal or batch, as ``ensemble-bo`` does, and take seconds a run."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Contest:
 
     @property
     def searchers(self) -> tuple[str, ...]:
-        """All that are of use on it, but for those that think for tenths of a second about each proposal (TPE, BANANAS, ...)."""
+        """All that are of use on it, but for the :data:`SLOW` ones."""
         return (OWN, *FULL_ONLY, *(SHORT if self.epochs else ()))
 
 
@@ -80,6 +82,7 @@ def reproduce_arena(
     workers: int = 1,
     budget: int | None = None,
     only: Sequence[str] = (),
+    slow: bool = False,
     out: str | Path | None = None,
     on_done: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def reproduce_arena(
         workers: processes.
         budget: equivalents of a run, at most, if that is less than the contest's own.
         only: texts, one of which the label of a contest must contain.
+        slow: whether the :data:`SLOW` searchers take part.
         out: folder that keeps finished runs; the same call goes on from there.
         on_done: called with a label and the numbers of runs done and of all.
 
@@ -105,7 +109,8 @@ def reproduce_arena(
     contests = [c for c in CONTESTS if not only or any(text in c.label for text in only)]
     if not contests:
         raise SettingsError(unknown("contest", only[0], dict.fromkeys(c.label for c in CONTESTS)))
-    done, total = 0, sum(len(c.searchers) for c in contests) * runs
+    rivals = {contest: (*contest.searchers, *(SLOW if slow else ())) for contest in contests}
+    done, total = 0, sum(map(len, rivals.values())) * runs
     tables = {name: find_table(name, data_dir) for name in dict.fromkeys(c.table for c in contests)}
     found: dict[Contest, Comparison] = {}
 
@@ -119,7 +124,7 @@ def reproduce_arena(
         for contest in contests:
             found[contest] = compete(
                 contest.problem(tables[contest.table]),
-                [Entry(name, name, {}) for name in contest.searchers],
+                [Entry(name, name, {}) for name in rivals[contest]],
                 runs=runs,
                 budget=min(contest.budget, budget or contest.budget),
                 seed=seed,

@@ -68,17 +68,29 @@ class Method:
 
 @dataclass(frozen=True)
 class Job:
-    """One search."""
+    """One search.
+
+    Attributes:
+        dataset, method, budget, seed: of it.
+        taken: seed of the pretraining, if it is not the search's own.
+    """
 
     dataset: str
     method: Method
     budget: int
     seed: int
+    taken: int | None = None
+
+    @property
+    def pretrained(self) -> int:
+        """Seed of the pretraining."""
+        return self.seed if self.taken is None else self.taken
 
     @property
     def key(self) -> str:
         """By which a finished run is found again; the label has no part in it."""
-        return json.dumps({**asdict(self), "method": {**asdict(self.method), "label": ""}}, sort_keys=True)
+        said = {**asdict(self), "method": {**asdict(self.method), "label": ""}}
+        return json.dumps({name: v for name, v in said.items() if name != "taken" or v is not None}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,8 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
     """Pretrain what is missing, then run what is missing; each is kept as soon as it is done."""
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder / "runs.jsonl")
-    wanted = list({job.key: job for job in jobs if job.key not in log.found}.values())
-    pretrainings = {pretraining_path(folder, j.method, j.seed): j for j in wanted if j.method.metrics}
+    wanted = list({job.key: job for job in jobs if log.get(job) is None}.values())
+    pretrainings = {pretraining_path(folder, j.method, j.pretrained): j for j in wanted if j.method.metrics}
     first = [job for path, job in pretrainings.items() if not path.is_file()]
     done, total = 0, len(first) + len(wanted)
     for do, missing in ((_pretrain, first), (_search, wanted)):
@@ -121,7 +133,7 @@ def do_all(table: Table, jobs: list[Job], folder: Path, workers: int, on_done: O
                 log.add(job, found)
             done += 1
             on_done(job.method.label, done, total)
-    return {job: log.found[job.key] for job in jobs}
+    return {job: found for job in jobs if (found := log.get(job)) is not None}
 
 
 def pretraining_path(folder: Path, method: Method, seed: int) -> Path:
@@ -139,13 +151,14 @@ class RunLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, Found] = {}
+        self._found: dict[str, Found] = {}
+        self._ended: dict[str, Found] = {}
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for line in text.splitlines():
             try:
                 said = json.loads(line)
                 key = said.pop("key")
-                self.found[key] = Found(**{**said, "steps": tuple(tuple(step) for step in said["steps"])})
+                self._note(key, Found(**{**said, "steps": tuple(tuple(step) for step in said["steps"])}))
             except ValueError:
                 continue
             except (TypeError, KeyError, AttributeError) as error:
@@ -153,11 +166,25 @@ class RunLog:
         if text and not text.endswith("\n"):
             path.write_text(text + "\n", encoding="utf-8")
 
+    def get(self, job: Job) -> Found | None:
+        """The finished run; also one that had another budget and reached the optimum within this one, which is the same run."""
+        other = self._ended.get(_without_budget(job.key))
+        return self._found.get(job.key, other if other is not None and other.spent <= job.budget + 1e-9 else None)
+
+    def _note(self, key: str, found: Found) -> None:
+        self._found[key] = found
+        if found.optimum:
+            self._ended[_without_budget(key)] = found
+
     def add(self, job: Job, found: Found) -> None:
         """One more."""
-        self.found[job.key] = found
+        self._note(job.key, found)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": job.key, **asdict(found)}) + "\n")
+
+
+def _without_budget(key: str) -> str:
+    return json.dumps({**json.loads(key), "budget": None}, sort_keys=True)
 
 
 Do = Callable[[Job, Table, Path], "Found | None"]
@@ -211,14 +238,14 @@ def _pretrain(job: Job, table: Table, folder: Path) -> None:
     encoding = method.option("encoding")
     made = pretrain(
         problem.space, clues, profiled=method.option("profiled"), pretraining=method.pretraining, epochs=method.epochs,
-        members=method.option("members"), encoding=encoding, seed=job.seed,
+        members=method.option("members"), encoding=encoding, seed=job.pretrained,
     )  # fmt: skip
     inputs = encoded(problem.space, table.architectures, encoding)
     rho = {
         name: float(spearmanr(made.predict(inputs, head).mean(0).numpy(), clues.values[:, head]).statistic)
         for head, name in enumerate(method.metrics)
     }
-    path = pretraining_path(folder, method, job.seed)
+    path = pretraining_path(folder, method, job.pretrained)
     unfinished = path.with_suffix(".part")
     store(made, unfinished, problem.space, encoding, metrics=list(method.metrics), epochs=method.epochs, spearman=rho)
     unfinished.replace(path)
@@ -228,7 +255,7 @@ def _search(job: Job, table: Table, folder: Path) -> Found:
     method = job.method
     options = dict(method.options)
     if method.metrics:
-        options["surrogate"] = str(pretraining_path(folder, method, job.seed))
+        options["surrogate"] = str(pretraining_path(folder, method, job.pretrained))
     problem = _problem(table, job.dataset, method.low)
     values = problem.values(problem.report)
     best = float(np.nanmax(values))

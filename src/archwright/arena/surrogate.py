@@ -14,8 +14,9 @@ from archwright.arena.runs import Run
 from archwright.errors import SettingsError, TableError
 from archwright.evaluation import Evaluation, Goal, Objective
 from archwright.space import Architecture, Space
+from archwright.tables.column import Column
 from archwright.tables.surrogate import NasBench301
-from archwright.tables.table import Column, Table
+from archwright.tables.table import Table
 
 
 class GrowingSpace(Space):

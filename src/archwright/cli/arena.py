@@ -2,133 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from archwright.cli import arenaoptions as options
 from archwright.cli import common
 from archwright.cli import surrogates as surrogates_
 from archwright.errors import SettingsError
 
 if TYPE_CHECKING:
-    from archwright.arena import Problem, SurrogateProblem
+    from archwright.arena import Comparison, Entry, Problem, SurrogateProblem
+    from archwright.tables import Table
 
 
 def arena(
     context: typer.Context,
     table: common.TableName = "nasbench201-digits",
     dataset: common.DatasetName = None,
-    searcher: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--searcher",
-            "-s",
-            metavar="NAME",
-            show_default=False,
-            help="NAME, or NAME:option=value with commas between options; repeat it. By default random, rea, ls and lspon "
-            "(random, dmls and nsga2 for several).",
-        ),
-    ] = None,
-    runs: Annotated[
-        int | None,
-        typer.Option(help="Runs of each: 30 of searchers, 5 of surrogates by default.", show_default=False),
-    ] = None,
-    budget: Annotated[
-        int, typer.Option(help="Evaluations of one run; one at less than full fidelity counts its share.")
-    ] = 500,
-    signal: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC",
-            show_default=False,
-            help=f"What searchers see: {common.SIGNAL}; seed mean (default), a number, or random. Repeat it for several "
-            "objectives. By default the validation (else test) accuracy after the longest training.",
-        ),
-    ] = None,
-    report: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METRIC",
-            help="What they are judged by (of surrogates: what they are to rank), written like the signal; the signal by default.",
-            show_default=False,
-        ),
-    ] = None,
-    fidelities: Annotated[
-        str | None,
-        typer.Option(
-            metavar="EPOCHS",
-            show_default=False,
-            help="For searchers of several fidelities (ensemble-bo, hyperband, ...): epochs they may ask for, such as 12,200; by "
-            "default all that the table has.",
-        ),
-    ] = None,
-    clues: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            show_default=False,
-            help="What searchers that take clues may look at without paying: columns of the table that need no training, such as "
-            "flops,nwot; -NAME where less is better. One searcher alone: --searcher ls:clues=flops+nwot, or clues=none.",
-        ),
-    ] = None,
-    noise: Annotated[
-        float, typer.Option(help="For a surrogate: standard deviation of the noise on what searchers see.")
-    ] = 0.0,
-    give_first: Annotated[
-        bool,
-        typer.Option(
-            "--give-first",
-            help="Tell every searcher the architecture of each parameter's first value before it starts (in chains of blocks "
-            "the trivial one: all identity). It counts as an evaluation.",
-        ),
-    ] = False,
-    surrogates: Annotated[
-        bool,
-        typer.Option(
-            "--surrogates",
-            help="Compare models that predict what architectures are worth, not searchers: train each on random rows, and say "
-            "how well it ranks others and whether it knows how wrong it is.",
-        ),
-    ] = False,
-    surrogate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            show_default=False,
-            help="With --surrogates: only this one; repeat it. By default all that suit the space.",
-        ),
-    ] = None,
-    train_sizes: Annotated[
-        str, typer.Option(metavar="ROWS", help="With --surrogates: how many rows they are trained on.")
-    ] = "20,50,100,200",
-    test_rows: Annotated[
-        int | None,
-        typer.Option(
-            help="With --surrogates: how many other rows they are judged on; 1000 by default.", show_default=False
-        ),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep every finished run in this file, and run none that is there: the same command goes on after an "
-            "interruption, and more runs or searchers are added to what is known. Delete it when searchers have changed.",
-            show_default=False,
-        ),
-    ] = None,
-    until_optimum: Annotated[
-        bool,
-        typer.Option(
-            "--until-optimum",
-            help="End a run when it has found the optimum, after which its best cannot change (one signal, also the report).",
-        ),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the first run; run i has seed + i.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that share the runs.")] = 1,
+    searcher: options.Searcher = None,
+    runs: options.Runs = None,
+    budget: options.Budget = 500,
+    signal: options.Signal = None,
+    report: options.Report = None,
+    fidelities: options.Fidelities = None,
+    clues: options.Clues = None,
+    noise: options.Noise = 0.0,
+    give_first: options.GiveFirst = False,
+    surrogates: options.Surrogates = False,
+    surrogate: options.Surrogate = None,
+    train_sizes: options.TrainSizes = "20,50,100,200",
+    test_rows: options.TestRows = None,
+    keep: options.Keep = None,
+    until_optimum: options.UntilOptimum = False,
+    seed: options.Seed = 0,
+    workers: options.Workers = 1,
     data_dir: common.DataDir = None,
-    out: Annotated[Path, typer.Option(help="Folder for the page, figures and tables.")] = Path("arena"),
+    out: options.Out = Path("arena"),
     json: common.Json = False,
 ) -> None:
     """Compare searchers, or surrogates, on a benchmark table: statistics, figures, LaTeX and Markdown tables."""
@@ -139,25 +52,19 @@ def arena(
             runs=5 if runs is None else runs, seed=seed, workers=workers, data_dir=data_dir, out=out, json=json,
         )  # fmt: skip
         return
-    runs = 30 if runs is None else runs
     from archwright.arena import compete
-    from archwright.arena.writing import lead, main_table, significance, write_comparison
-    from archwright.searchers import SEARCHERS
+    from archwright.arena.writing import write_comparison
     from archwright.tables.surrogate import SURROGATES
 
     several = len(signal or []) > 1
     names = searcher or (["random", "dmls", "nsga2"] if several else ["random", "rea", "ls", "lspon"])
     entries = [_entry(n) for n in names]
-    short = any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].several_fidelities for e in entries)
-    if fidelities is not None and not short:
-        raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
-    epochs = common.whole_numbers(fidelities, "--fidelities")
-    looked_at = tuple(w.strip() for w in (clues or "").split(",") if w.strip())
-    if looked_at and not any(e.searcher in SEARCHERS and SEARCHERS[e.searcher].takes_clues for e in entries):
-        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.takes_clues)
-        raise SettingsError(f"--clues is for searchers that take them: {able}")
-    asked = _Asked(table, dataset, signal or [], report, noise, epochs, short, give_first, data_dir, looked_at)
+    asked = _Asked(
+        table, dataset, signal or [], report, noise, _epochs(fidelities, entries), _some(entries, "several_fidelities"),
+        give_first, data_dir, _clues(clues, entries),
+    )  # fmt: skip
     problem = asked.of_surrogate() if table in SURROGATES else asked.of_table()
+    runs = 30 if runs is None else runs
     with common.counting(len(names) * max(runs, 1), "runs", quiet=json) as advance:
         comparison = compete(
             problem,
@@ -173,7 +80,13 @@ def arena(
     files = write_comparison(comparison, out)
     if json:
         common.print_json({**comparison.result, "files": files})
-        return
+    else:
+        _show(comparison, files)
+
+
+def _show(comparison: Comparison, files: Mapping[str, str]) -> None:
+    from archwright.arena.writing import lead, main_table, significance
+
     console = common.console()
     console.print(lead(comparison), soft_wrap=False)
     console.print(common.table("", *main_table(comparison), dispensable=("95 % interval", "min-max")))
@@ -236,7 +149,7 @@ class _Asked:
         return made
 
 
-def _first(table: Any) -> tuple[int, ...]:
+def _first(table: Table) -> tuple[int, ...]:
     rows = [row for row, codes in enumerate(table.codes) if not codes.any()]
     if not rows:
         raise SettingsError(
@@ -245,7 +158,7 @@ def _first(table: Any) -> tuple[int, ...]:
     return tuple(rows)
 
 
-def _entry(text: str) -> Any:
+def _entry(text: str) -> Entry:
     from archwright.arena import Entry
 
     name, colon, options = text.partition(":")
@@ -257,3 +170,26 @@ def _entry(text: str) -> Any:
         clues = () if said == "none" else tuple(said.split("+"))
     words = [w for w in words if w not in own]
     return Entry(text, name, common.pairs(words, f"--searcher {name}:") if colon else {}, clues)
+
+
+def _some(entries: list[Entry], ability: str) -> bool:
+    """Whether any of the searchers has it."""
+    from archwright.searchers import SEARCHERS
+
+    return any(e.searcher in SEARCHERS and getattr(SEARCHERS[e.searcher], ability) for e in entries)
+
+
+def _epochs(fidelities: str | None, entries: list[Entry]) -> tuple[int, ...] | None:
+    if fidelities is not None and not _some(entries, "several_fidelities"):
+        raise SettingsError("--fidelities is for searchers that ask for short trainings; add --searcher hyperband")
+    return common.whole_numbers(fidelities, "--fidelities")
+
+
+def _clues(names: str | None, entries: list[Entry]) -> tuple[str, ...]:
+    from archwright.searchers import SEARCHERS
+
+    found = tuple(w.strip() for w in (names or "").split(",") if w.strip())
+    if found and not _some(entries, "takes_clues"):
+        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.takes_clues)
+        raise SettingsError(f"--clues is for searchers that take them: {able}")
+    return found

@@ -98,7 +98,7 @@ def profile(
     measured = forecast | profile_network(
         network, shape, device=where, batch_size=batch, repeats=repeats, threads=threads, deployed=used
     )
-    answer = {
+    facts = {
         "family": made.name,
         "architecture": chosen.to_json(),
         "input_shape": list(shape),
@@ -108,14 +108,18 @@ def profile(
         "metrics": measured,
     }
     if json:
-        common.print_json(answer)
-        return
+        common.print_json(facts)
+    else:
+        _show(facts, str(chosen))
+
+
+def _show(facts: dict[str, Any], architecture: str) -> None:
     out = common.console()
-    out.print(common.labelled(made.name, chosen, "bold"))
-    out.print(f"input {' x '.join(map(str, shape))}, {number} classes, {where}, batch {batch}\n")
-    out.print(
-        common.table("", ["metric", "value"], [[name, common.number(value, 5)] for name, value in measured.items()])
-    )
+    out.print(common.labelled(facts["family"], architecture, "bold"))
+    shape = " x ".join(map(str, facts["input_shape"]))
+    out.print(f"input {shape}, {facts['classes']} classes, {facts['device']}, batch {facts['batch']}\n")
+    rows = [[name, common.number(value, 5)] for name, value in facts["metrics"].items()]
+    out.print(common.table("", ["metric", "value"], rows))
 
 
 def _measure(file: Path, family: Any, shape: tuple[int, ...], classes: int, json: bool, **how: Any) -> None:

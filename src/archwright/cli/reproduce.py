@@ -14,8 +14,8 @@ from archwright.errors import SettingsError, unknown
 KINDS: Mapping[str, tuple[str, ...]] = {
     "searchers": ("--runs", "--seed", "--workers"),
     "freerea": ("--runs", "--seed"),
-    "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--out"),
-    "arena": ("--runs", "--seed", "--workers", "--budget", "--only", "--out"),
+    "ensembles": ("--runs", "--seed", "--workers", "--option", "--budget", "--only", "--pretrainings", "--out"),
+    "arena": ("--runs", "--seed", "--workers", "--budget", "--only", "--slow", "--out"),
     "trainings": ("--runs", "--seed", "--budget", "--only", "--out"),
     "proxies": ("--out",),
     "cells": ("--runs", "--seed", "--option", "--only", "--out"),
@@ -71,6 +71,20 @@ def reproduce(
             "ensemble-real-data); repeat it.",
         ),
     ] = [],  # noqa: B006
+    slow: Annotated[
+        bool,
+        typer.Option(
+            "--slow",
+            help="Of ensemble-arena: also searchers that fit a model for every proposal (bananas, tpe, forest-bo, ...).",
+        ),
+    ] = False,
+    pretrainings: Annotated[
+        int | None,
+        typer.Option(
+            help="Of ensembles: how many pretrained ensembles serve all seeds, in turn; each seed has its own by default.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -85,13 +99,14 @@ def reproduce(
     kind = _kind(name)
     given = {
         "--runs": runs is not None, "--seed": seed != 0, "--workers": workers != 1, "--option": bool(option),
-        "--budget": budget is not None, "--only": bool(only), "--out": out is not None,
+        "--budget": budget is not None, "--only": bool(only), "--slow": slow, "--pretrainings": pretrainings is not None,
+        "--out": out is not None,
     }  # fmt: skip
     for flag in [flag for flag, is_given in given.items() if is_given and flag not in KINDS[kind]]:
         raise SettingsError(f"{name} has no {flag}; it takes {', '.join(KINDS[kind])}")
     asked: dict[str, Any] = {
         "--runs": runs, "--seed": seed, "--workers": workers, "--option": common.pairs(option, "--option"),
-        "--budget": budget, "--only": only, "--out": out,
+        "--budget": budget, "--only": only, "--slow": slow, "--pretrainings": pretrainings, "--out": out,
     }  # fmt: skip
     more = {PARAMETERS.get(flag, flag[2:]): asked[flag] for flag in KINDS[kind]}
     found = _computed(kind, name, data_dir, more, quiet=json)

@@ -126,10 +126,9 @@ class NetworkClues:
 
     def _score(self, wanted: Mapping[str, Architecture]) -> None:
         from archwright.proxies.many import row_of, scored
-        from archwright.study.executors import InProcess, Processes
+        from archwright.study.executors import Workers
 
-        several = self.workers > 0 and len(wanted) > 1
-        executor = Processes(self._profiling, self.workers) if several else InProcess(self._profiling)
+        executor = Workers(self.workers if len(wanted) > 1 else 0).executor(self._profiling)
         try:
             for key, evaluation in scored(executor, wanted):
                 self._keep(self._log, key, row_of(wanted[key], evaluation, self._profiling.names))

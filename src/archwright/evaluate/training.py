@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from archwright.data import Data, DeviceSplit
 from archwright.evaluate.checkpoint import (
@@ -25,10 +24,9 @@ from archwright.evaluate.checkpoint import (
 )
 from archwright.evaluate.devices import derived_seed, resolve_device, seeded
 from archwright.evaluate.metrics import METRICS, PREDICTIVE
-from archwright.evaluate.optimizers import Average, make_optimizer
-from archwright.evaluate.precision import Precision
 from archwright.evaluate.scoring import evaluate_split
 from archwright.evaluate.settings import Training
+from archwright.evaluate.stepping import Stepper
 from archwright.evaluate.team import Team
 from archwright.layers import set_drop_path
 
@@ -120,7 +118,7 @@ def device_splits(data: Data, training: Training, device: torch.device) -> tuple
 
 
 class _Trainer:
-    """One training: its state, and what happens in a step, an epoch, and from the first epoch to the last."""
+    """One training: its state, and what happens in an epoch, and from the first epoch to the last."""
 
     def __init__(
         self,
@@ -143,14 +141,11 @@ class _Trainer:
         self.team = team
         if training.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.forward = network if team is None else team.wrap(network)
-        self.precision = Precision(training.precision, device)
-        self.optimizer = make_optimizer(network, training)
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.average = Average(network, training.ema) if training.ema else None
+        self.stepper = Stepper(network, data, training, device, team)
+        self.optimizer = self.stepper.optimizer
+        self.precision = self.stepper.precision
+        self.average = self.stepper.average
         self.augmentation = training.augmentation(data.input_shape)
-        weights = torch.from_numpy(data.class_weights()).float().to(device)
-        self.weights = weights if training.class_weights else None
         self.curve: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
@@ -211,7 +206,7 @@ class _Trainer:
                 group["lr"] = lr
             if self.augmentation is not None:
                 inputs, targets = self.augmentation(inputs, targets, self.data.num_classes, noise)
-            total.add_(self._step(inputs, targets), alpha=len(inputs))
+            total.add_(self.stepper.step(inputs, targets), alpha=len(inputs))
             seen += len(inputs)
             if i % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
                 _check_finite(self._over_team(total), epoch)
@@ -225,53 +220,6 @@ class _Trainer:
 
     def _over_team(self, loss: Tensor) -> Tensor:
         return loss if self.team is None else self.team.mean(loss)
-
-    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """One step of the optimiser; returns the batch's loss, on the device; in a team, what becomes it in the mean."""
-        rows = None if self.team is None else self.team.rows(len(targets))
-        if self.team is None or rows is None:
-            loss = self._loss(self.precision.run(self.forward, inputs), targets)
-        else:
-            own = self._loss(self.precision.run(self.forward, inputs[rows]), targets[rows])
-            loss = own * (self.team.size * self._weight(targets[rows]) / self._weight(targets))
-        scaler, clip = self.precision.scaler, self.training.gradient_clip
-        if scaler is None:
-            torch.autograd.backward(loss)
-        else:
-            torch.autograd.backward(scaler.scale(loss))
-        if clip:
-            if scaler is not None:
-                scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, clip)
-        if scaler is None:
-            self.optimizer.step()
-        else:
-            scaler.step(self.optimizer)
-            scaler.update()
-        self.optimizer.zero_grad()
-        if self.average is not None:
-            self.average.update()
-        return loss.detach()
-
-    def _weight(self, targets: Tensor) -> Tensor | float:
-        """What the mean over these examples is divided by in cross-entropy: with class weights, the sum of theirs."""
-        if self.weights is None or targets.is_floating_point():
-            return float(len(targets))
-        return self.weights[targets].sum()
-
-    def _loss(self, output: Any, targets: Tensor) -> Tensor:
-        """Cross-entropy, and that of the auxiliary head where there is one."""
-        heads = output if isinstance(output, (tuple, list)) else (output,)
-        weights = (1.0, self.training.auxiliary_weight)
-        losses = [
-            weight
-            * functional.cross_entropy(
-                logits.float(), targets, self.weights, label_smoothing=self.training.label_smoothing
-            )
-            for logits, weight in zip(heads, weights)
-            if weight and logits is not None
-        ]
-        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def _validate(self, epoch: int) -> dict[str, float]:
         """Validation metrics; keeps a copy of the judged weights where they are the best so far."""

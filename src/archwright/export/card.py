@@ -13,6 +13,8 @@ from archwright.shapes import Bands
 PROTOCOL = (
     "The test split was used once, after the network had been chosen by its validation metrics. Intervals are of 95 %."
 )
+MANY = 40
+"""Parameters of an architecture beyond which switches that are off are not listed."""
 
 
 def model_card(
@@ -34,8 +36,7 @@ def model_card(
         _baselines(metrics.get("baselines") or [], test),
         settings.get("protocol", PROTOCOL),
         "## Architecture",
-        "| parameter | value |\n|---|---|\n"
-        + "\n".join(f"| {name} | {value} |" for name, value in model.architecture.items()),
+        _architecture(model.architecture),
         "## How it was found",
         _search(settings),
         "## Data",
@@ -91,6 +92,15 @@ def _data(data: Data) -> str:
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
     notes = "".join(f"\n- {note}" for note in data.notes)
     return f"- source: `{data.source}`, fingerprint `{data.fingerprint}`\n- inputs {data.input_shape}; {sizes}{notes}"
+
+
+def _architecture(architecture: Mapping[str, Any]) -> str:
+    """Its parameters; of many, those that are no switches left off."""
+    off = [name for name, value in architecture.items() if value is False]
+    left_out = set(off) if len(architecture) > MANY else set()
+    rows = [f"| {name} | {value} |" for name, value in architecture.items() if name not in left_out]
+    head = f"{len(left_out)} parameters that are False are left out.\n\n" if left_out else ""
+    return f"{head}| parameter | value |\n|---|---|\n" + "\n".join(rows)
 
 
 def _usage(model: Model, onnx: str) -> str:

@@ -5,7 +5,8 @@ cell puts out all nodes, concatenated. Which pairs a node may have is the rule o
 
 - ``darts``: two different predecessors, an operation each (Liu et al. 2019);
 - ``idarts``: any two pairs, also of one predecessor (Jiang et al. 2019);
-- ``xdarts``: as many pairs as there are predecessors, any of them.
+- ``xdarts``: as many pairs as there are predecessors, any of them;
+- ``any``: any set of pairs, none among them (Chu et al. 2020); a node without pairs gives zeros.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from archwright.errors import FamilyError, unknown
 from archwright.space import Architecture, Choice, Genotype, Space
 
 CELLS = ("normal", "reduce")
-RULES = ("darts", "idarts", "xdarts")
+RULES = ("darts", "idarts", "xdarts", "any")
 NONE = "none"
 Pair = tuple[str, int]
 Cells = Mapping[str, Sequence[Sequence[Pair]]]
@@ -35,7 +36,7 @@ class CellSpace:
     Attributes:
         operations: that an edge may carry.
         nodes: of a cell.
-        rule: which pairs a node may have: ``darts``, ``idarts`` or ``xdarts``.
+        rule: which pairs a node may have: ``darts``, ``idarts``, ``xdarts`` or ``any``.
         none: whether a kept edge may carry no operation.
         kinds: the cells: both, or one of them.
     """
@@ -58,14 +59,19 @@ class CellSpace:
         return (*self.operations, NONE) if self.none else self.operations
 
     def kept(self, node: int) -> int:
-        """How many pairs node ``node`` (from 0) adds up."""
+        """How many pairs node ``node`` (from 0) adds up, at most where the rule is ``any``."""
+        if self.rule == "any":
+            return (node + 2) * len(self.choices)
         return node + 2 if self.rule == "xdarts" else 2
 
     def space(self) -> Space:
-        """The parameters: for ``darts`` predecessors and operations apart, else pairs."""
+        """The parameters: for ``darts`` predecessors and operations apart, for ``any`` whether each pair is there, else pairs."""
         found: dict[str, Choice] = {}
         for cell in self.kinds:
             for node in range(2, self.nodes + 2):
+                if self.rule == "any":
+                    found |= {f"{cell}{node}_{name}@{i}": Choice(False, True) for name, i in self._every(node)}
+                    continue
                 letters = ascii_lowercase[: self.kept(node - 2)]
                 if self.rule != "darts":
                     pairs = [f"{name}@{i}" for i in range(node) for name in self.choices]
@@ -77,14 +83,20 @@ class CellSpace:
                 found |= {f"{cell}{node}_{letter}": Choice(*self.choices) for letter in letters}
         return Space(found)
 
+    def _every(self, node: int) -> list[Pair]:
+        return [(name, i) for i in range(node) for name in self.choices]
+
     def cells(self, architecture: Mapping[str, Any]) -> dict[str, list[list[Pair]]]:
         """The pairs of an architecture, node by node."""
         return {
-            cell: [self._pairs(architecture, f"{cell}{node}") for node in range(2, self.nodes + 2)]
+            cell: [self._pairs(architecture, cell, number) for number in range(2, self.nodes + 2)]
             for cell in self.kinds
         }
 
-    def _pairs(self, architecture: Mapping[str, Any], node: str) -> list[Pair]:
+    def _pairs(self, architecture: Mapping[str, Any], cell: str, number: int) -> list[Pair]:
+        node = f"{cell}{number}"
+        if self.rule == "any":
+            return [(name, i) for name, i in self._every(number) if architecture[f"{node}_{name}@{i}"]]
         if self.rule == "darts":
             sources = str(architecture.get(f"{node}_inputs", "0-1")).split("-")
             return [(str(architecture[f"{node}_{w}"]), int(s)) for s, w in zip(sources, "ab")]
@@ -110,7 +122,7 @@ class CellSpace:
 
     def _checked(self, cell: str, node: int, pairs: Sequence[Any]) -> list[Pair]:
         wanted = self.kept(node - 2)
-        if len(pairs) != wanted:
+        if len(pairs) != wanted and self.rule != "any":
             raise FamilyError(f"{cell}: node {node} must have {wanted} pairs, not {len(pairs)}")
         order = {name: k for k, name in enumerate(self.choices)}
         found = []
@@ -121,12 +133,16 @@ class CellSpace:
                 raise FamilyError(f"{cell}: node {node} must read from inputs below {node}, not {predecessor}")
             found.append((str(name), predecessor))
         found.sort(key=lambda pair: (pair[1], order[pair[0]]))
+        if self.rule == "any" and len(set(found)) < len(found):
+            raise FamilyError(f"{cell}: node {node} has a pair twice")
         if self.rule == "darts" and len({predecessor for _, predecessor in found}) < wanted:
             read = " and ".join(str(predecessor) for _, predecessor in found)
             raise FamilyError(f"{cell}: node {node} must have two different inputs below {node}, not {read}")
         return found
 
-    def _values(self, cell: str, node: int, pairs: Sequence[Pair]) -> dict[str, str]:
+    def _values(self, cell: str, node: int, pairs: Sequence[Pair]) -> dict[str, Any]:
+        if self.rule == "any":
+            return {f"{cell}{node}_{name}@{i}": (name, i) in pairs for name, i in self._every(node)}
         if self.rule != "darts":
             return {f"{cell}{node}_{w}": f"{name}@{i}" for w, (name, i) in zip(ascii_lowercase, pairs)}
         inputs = {f"{cell}{node}_inputs": "-".join(str(i) for _, i in pairs)}
@@ -155,10 +171,13 @@ class CellSpace:
         return plain
 
     def to_text(self, architecture: Mapping[str, Any]) -> str:
-        """The notation of the DARTS code: ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, ...], ...)``."""
+        """The notation of the DARTS code: ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, ...], ...)``.
+
+        Where nodes may have any number of pairs, each node is a list of its own.
+        """
         parts = []
         for cell, nodes in self.cells(architecture).items():
-            pairs = [pair for node in nodes for pair in node]
+            pairs = nodes if self.rule == "any" else [pair for node in nodes for pair in node]
             parts.append(f"{cell}={pairs}, {cell}_concat={list(range(2, self.nodes + 2))}")
         return f"Genotype({', '.join(parts)})"
 
@@ -183,6 +202,8 @@ class CellSpace:
             raise FamilyError(f"not a genotype of this space, such as Genotype(normal=[...], ...): {error}") from error
 
     def _by_node(self, cell: str, pairs: Sequence[Any]) -> list[Sequence[Any]]:
+        if self.rule == "any":
+            return list(pairs)
         counts = [self.kept(node) for node in range(self.nodes)]
         if len(pairs) != sum(counts):
             raise ValueError(f"{cell} must have {sum(counts)} pairs, not {len(pairs)}")

@@ -52,7 +52,7 @@ def darts(
         nodes: of a cell.
         operations: a set of :data:`~archwright.layers.operations.OPERATION_SETS` (``darts``, ``basic``, ``simple``,
             ``mbconv``, ``master``) or names joined by ``+``.
-        rule: which edges a node keeps: ``darts``, ``idarts`` or ``xdarts``.
+        rule: which edges a node keeps: ``darts``, ``idarts``, ``xdarts`` or ``any`` set of them.
         none: what an edge without operation gives, ``zero`` or ``random`` noise; no such edges where it is empty.
         tower: an auxiliary head that is there while training (its weight in the loss: ``auxiliary_weight``), and is not
             deployed.

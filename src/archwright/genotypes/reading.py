@@ -119,9 +119,10 @@ def parse_cells(content: Mapping[str, Any] | str) -> Cells:
     """A genotype from plain data or from text.
 
     Args:
-        content: per type of cell a list of nodes, each a list of ``[operation, predecessor]``, or one flat list with two
-            pairs per node, or the name of an operation that stands in the cell's place; ``TYPE_concat`` says what is
-            concatenated (all nodes by default), ``sequence`` the type of each cell of the network; ``template`` is passed over. As text:
+        content: per type of cell a list of nodes, each a list of ``[operation, predecessor]`` (an empty one gives zeros), or
+            one flat list with two pairs per node, or the name of an operation that stands in the cell's place;
+            ``TYPE_concat`` says what is concatenated (all nodes by default), ``sequence`` the type of each cell of the
+            network; ``template`` is passed over. As text:
             ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=...)``, or JSON.
 
     Raises:
@@ -168,11 +169,7 @@ def _nodes(kind: str, value: Any) -> Nodes:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"{kind} must be a list of nodes, not {value!r:.60}")
     nested = value if not _is_pair(value[0]) else _by_two(kind, value)
-    nodes = tuple(tuple(_pair(kind, j, pair) for pair in node) for j, node in enumerate(nested))
-    empty = [j for j, node in enumerate(nodes) if not node]
-    if empty:
-        raise ValueError(f"{kind}: node {empty[0] + INPUTS} keeps no pair")
-    return nodes
+    return tuple(tuple(_pair(kind, j, pair) for pair in node) for j, node in enumerate(nested))
 
 
 def _is_pair(value: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from archwright.hardware.accuracy import accuracy
 from archwright.hardware.adaptation import Adapted
+from archwright.hardware.measuring import measure_profile
 from archwright.hardware.predictors import PREDICTORS, LatencyPredictor, load_predictor, make_predictor
-from archwright.hardware.profile import DeviceProfile, load_profile, measure_profile
+from archwright.hardware.profile import DeviceProfile, load_profile
 
 __all__ = [
     "PREDICTORS",

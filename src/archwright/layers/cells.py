@@ -47,7 +47,7 @@ class Cell(nn.Module):
         width: channels of a node.
         reduces: operations on the cell's inputs have stride 2.
         last_reduced: the last input is half the size of the one before.
-        nodes: of the cell; predecessors may repeat.
+        nodes: of the cell; predecessors may repeat, and a node without any gives zeros.
         none: what stands for ``none``: zeros, or noise (Herron 2023, table 3.1).
     """
 
@@ -57,6 +57,7 @@ class Cell(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.inputs = CellInputs(before, last, width, last_reduced)
+        nodes = [pairs or [("zero", 0)] for pairs in nodes]
         self.nodes = [[predecessor for _, predecessor in pairs] for pairs in nodes]
         self.operations = nn.ModuleList(
             _droppable(none if name == NONE else name, width, 2 if reduces and predecessor < 2 else 1)

@@ -38,13 +38,24 @@ class DepthwiseConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``batch x channels x ceil(h / stride) x ceil(w / stride)``."""
+        return self._convolved(x, None)
+
+    def centred(self, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """The convolution of ``x`` less what it makes of the channels' means away from the border, and that, a number per channel.
+
+        What is subtracted counts as constant: gradients are those of :meth:`forward`.
+        """
+        centre = self.weight.detach().sum((1, 2, 3)) * mean.detach()
+        return self._convolved(x, -centre), centre
+
+    def _convolved(self, x: Tensor, bias: Tensor | None) -> Tensor:
         stride, dilation = self.stride[0], self.dilation[0]
         if not _pays(x):
-            return super().forward(x)
+            return functional.conv2d(x, self.weight, bias, stride, self.padding, dilation, self.groups)
         if stride == dilation == 2:
             x = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
             stride = dilation = 1
-        return cast(Tensor, _Depthwise.apply(x, self.weight, stride, dilation))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _Depthwise.apply(x, self.weight, bias, stride, dilation))  # type: ignore[no-untyped-call]
 
 
 def _pays(x: Tensor) -> bool:
@@ -59,26 +70,26 @@ def _pays(x: Tensor) -> bool:
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, dilation: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.dilation = stride, dilation
         return functional.conv2d(
-            x, weight, None, stride, dilation * (weight.shape[-1] // 2), dilation, groups=len(weight)
+            x, weight, bias, stride, dilation * (weight.shape[-1] // 2), dilation, groups=len(weight)
         )
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         try:
             g = g.contiguous(memory_format=torch.channels_last)
         except RuntimeError:  # many vectors g at once have no memory format
-            return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None
+            return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None, None
         if torch.is_grad_enabled():
-            return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None
+            return *_differentiable(g, x, weight, ctx.stride, ctx.dilation), None, None, None
         of_x = input_gradient(g, x, weight, ctx.stride, ctx.dilation) if wanted[0] else None
         of_weight = weight_gradient(g, x, weight, ctx.stride, ctx.dilation) if wanted[1] else None
-        return of_x, of_weight, None, None
+        return of_x, of_weight, None, None, None
 
 
 def input_gradient(g: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:

@@ -12,14 +12,22 @@ the covariance carry gradients as batch norm's statistics do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-Normed = tuple[Tensor, nn.Conv2d, nn.BatchNorm2d]
-"""Maps ``batch x c_in x h x w``, the pointwise convolution that reads them and the norm behind it."""
+
+class Normed(NamedTuple):
+    """A pointwise convolution of maps and the norm behind it."""
+
+    maps: Tensor
+    """``batch x c_in x h x w``, less ``centre``."""
+    centre: Tensor
+    """A number per channel that the norm takes away anyway: about the mean, so that little of the variance cancels."""
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
 
 
 def foldable(norm: nn.Module) -> bool:
@@ -30,7 +38,7 @@ def foldable(norm: nn.Module) -> bool:
 def weighted_sum(
     normed: Sequence[Normed], scales: Sequence[Tensor], plain: Sequence[Tensor], plain_scales: Sequence[Tensor]
 ) -> Tensor:  # fmt: skip
-    """``sum_k scales_k norm_k(conv_k(maps_k)) + sum_p plain_scales_p plain_p``, with running statistics moved.
+    """``sum_k scales_k norm_k(conv_k(maps_k + centre_k)) + sum_p plain_scales_p plain_p``, with running statistics moved.
 
     Args:
         normed: convolutions without bias and :func:`foldable` norms of one ``eps``, all of the same shapes.
@@ -44,7 +52,7 @@ def weighted_sum(
     everything = torch.stack([*scales, *plain_scales])
     if not normed:
         return cast(Tensor, _WeightedSum.apply(0.0, 0, everything, None, *plain)[0])  # type: ignore[no-untyped-call]
-    maps, convolutions, norms = zip(*normed)
+    maps, centres, convolutions, norms = zip(*normed)
     rows = maps[0].numel() // maps[0].shape[1]
     if rows == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {maps[0].shape}")
@@ -52,6 +60,7 @@ def weighted_sum(
     out, mean, variance = _WeightedSum.apply(  # type: ignore[no-untyped-call]
         norms[0].eps, len(maps), everything, matrices, *maps, *plain
     )
+    mean = mean + (matrices.detach() @ torch.stack(centres).unsqueeze(2)).squeeze(2)
     _move_statistics(norms, mean, variance * (rows / (rows - 1)))
     return cast(Tensor, out)
 
@@ -64,6 +73,12 @@ def _move_statistics(norms: Sequence[nn.BatchNorm2d], mean: Tensor, variance: Te
             running_mean.lerp_(m, cast(float, norm.momentum))
             running_var.lerp_(v, cast(float, norm.momentum))
             count.add_(1)
+
+
+def channel_means(x: Tensor) -> Tensor:
+    """Of ``batch x c x h x w``, without gradient."""
+    flat = _flat(x.detach())
+    return flat.sum(0) / len(flat)
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archwright.proxies.passes import WEIGHTED, Batch, Found, ScoreError, Watch, attempted, logits_of, pattern_kernel
+from archwright.proxies.passes import WEIGHTED, Batch, Found, ScoreError, attempted, logits_of
+from archwright.proxies.patterns import Watch, pattern_kernel
 
 REGION_INPUTS = 1000
 REGION_SIDE = 3

@@ -25,8 +25,9 @@ from archwright.families import CATALOGUE, Family, get_family
 from archwright.proxies.catalogue import PROXIES
 from archwright.proxies.scoring import score
 from archwright.space import Architecture
-from archwright.study.executors import Executor, InProcess, Outcome, Processes, Task
-from archwright.tables.table import Column, Table
+from archwright.study.executors import Executor, Outcome, Task, Workers
+from archwright.tables.column import Column
+from archwright.tables.table import Table
 
 COMPUTED = "computed_"
 """Before the name of a column, where the table already has one of that name."""
@@ -117,8 +118,7 @@ def score_many(
             raise SettingsError(unknown("proxy", name, PROXIES))
     if batch < 1:
         raise SettingsError(f"the batch must be at least 1, not {batch}")
-    if workers < 0:
-        raise SettingsError(f"workers must be 0 or more, not {workers}")
+    crew = Workers(workers, threads, time_limit)
     networks = NetworkEvaluator(family, data, device=device)
     keys = [family.key(a) for a in architectures]
     header = header_of(networks, names, batch, seed)
@@ -127,9 +127,7 @@ def score_many(
     total = len(set(keys))
     if wanted:
         evaluator = Scoring(networks, tuple(names), batch, seed)
-        made: Executor = (
-            Processes(evaluator, workers, threads=threads, time_limit=time_limit) if workers else InProcess(evaluator)
-        )
+        made = crew.executor(evaluator)
         try:
             for key, evaluation in scored(made, wanted):
                 log.add(key, row_of(wanted[key], evaluation, names))

@@ -16,8 +16,8 @@ from archwright.errors import SettingsError, unknown
 from archwright.evaluate.devices import seeded
 from archwright.proxies.catalogue import PROXIES, Pass
 from archwright.proxies.features import feature_scores, region_scores
+from archwright.proxies.gradients import gradient_scores
 from archwright.proxies.passes import (
-    gradient_scores,
     halves_scores,
     noise_scores,
     reason_of,

@@ -79,8 +79,9 @@ def _figures(record: StudyRecord, found: object) -> dict[str, Callable[[], Figur
 
 
 def _svg(name: str, figure: Figure) -> str:
-    """The figure as an SVG element; ids get a prefix, as several share one page."""
+    """The figure, laid out for its PNG, as an SVG element; ids get a prefix, as several share one page."""
     buffer = io.StringIO()
+    figure.set_layout_engine("none")
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -14,7 +14,7 @@ from archwright.space import Architecture, Space
 
 Matrix = NDArray[np.float64]
 ACQUISITIONS = ("its", "ts", "ucb", "mean")
-PARENTS, CANDIDATES, TRIES = 5, 100, 1000
+PARENTS, CANDIDATES, MISSES = 5, 100, 200
 
 
 class Bananas(Searcher):
@@ -25,7 +25,7 @@ class Bananas(Searcher):
         evaluate `initial` random architectures
         repeat:
             train an ensemble of `members` perceptrons: encoding -> objective
-            candidates <- 100 different mutations of the best architecture, of the next best ones where those are not enough
+            candidates <- 100 different mutations of the best architecture, of the next best ones where 200 in a row are none
             evaluate the `batch` candidates with the highest acquisition value
 
     A perceptron has `layers` hidden layers of `width` units, is trained for `epochs` epochs of batches of 32 with Adam at
@@ -100,9 +100,11 @@ class Bananas(Searcher):
         best = sorted(self.known, key=lambda a: self.known[a], reverse=True)[:PARENTS]
         found: dict[Architecture, None] = {}
         for parent in best:
-            for _ in range(TRIES):
+            misses = 0
+            while misses < MISSES:
                 child = self.space.mutate(parent, self.rng)
-                if self.is_new(child):
+                misses = misses + 1 if child in found or not self.is_new(child) else 0
+                if not misses:
                     found[child] = None
                 if len(found) == CANDIDATES:
                     return list(found)

@@ -1,8 +1,7 @@
-"""Bayesian optimisation with an ensemble that learns from cheap clues and short trainings what long ones will give."""
+"""Bayesian optimisation that learns from cheap clues and short trainings what long ones will give."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -12,64 +11,73 @@ from scipy.stats import norm, rankdata
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Evaluation, Goal
-from archwright.searchers.acquisition import ACQUISITIONS, best_first, hypervolume_first
+from archwright.searchers.acquisition import NORMAL, hypervolume_first
 from archwright.searchers.base import Clues, Searcher, Worth, worth
-from archwright.searchers.lsgp import LSGP
+from archwright.searchers.cokriging import FEWEST, CoKriging, Seen
+from archwright.searchers.kernels import Distances
+from archwright.searchers.writings import Writings
 from archwright.space import Architecture, Space
 
 Matrix = NDArray[np.float64]
 FULL = 1.0
-FEWEST = 6
 ENUMERATED = 20_000
 LEADERS = 10
-AUTO = "auto"
-PARTS = 6
-"""Of a forest, whose means are the samples of a hypervolume: outcomes of single trees promise too much at odd places."""
+EVERY = 10
+SCREENED = 1000
+MOST = 400
+TRIES = 200
+SAMPLES = 16
+"""Outcomes per candidate, from which the hypervolume's expectation is taken."""
 SEVERAL = ("chebyshev", "epsilon", "hypervolume")
 Merit = Callable[[Matrix], Matrix]
 """Ranks ``n x objectives`` from 1 / n to 1, to one number each, more being better."""
 
 
 class EnsembleBO(Searcher):
-    """Bayesian optimisation with a stack of random forests over encodings, clues and short trainings.
+    """Bayesian optimisation with processes that learn what clues and short trainings say of full ones.
 
     ::
 
-        profile up to `profiled` random architectures: their clues, where there are any
-        clue model: one-hot -> clues, for all that were not profiled
-        repeat, with fidelities:
-            low picks  <- the `low_batch` best by a forest: one-hot, clues -> value of a short training
-            high picks <- the `high_batch` best by a second forest: one-hot, clues, value of the short training (known or as the
-                          first forest predicts it) -> value of a full training; by the first forest until six are known;
-                         `local` of them are those of `ls-gp`, which is told of all full trainings
-        without: one pick at a time by a forest: one-hot, clues -> value; every second one is that of `ls-gp`
-        "best" is by the acquisition, with the trees as samples
+        evaluate `initial` random architectures (short trainings, where there are any)
+        repeat:
+            order all candidates by the acquisition of a full training
+            with fidelities:
+                if one of the best few has had no short training, and no more than a full one's worth has been spent on short ones
+                    since the last full one: the first of them gets one
+                else: the best that has had one is trained in full
+            without: the best is trained in full
 
-    The second forest sees next to each other what an architecture is, what it promises untrained and how it began, and so
-    learns from the full trainings which of these to trust; it needs no weights for fidelities or proxies. Values are normal
-    scores of ranks, so that scales and outliers do not matter. Where short trainings mislead, or the forest has seen nothing like the
-    best, the mean of trees stays away from it for good; the picks of a local search, guided by a Gaussian process of the full trainings
-    alone (:class:`~archwright.searchers.lsgp.LSGP`), depend on neither. What failed or broke a bound ranks last, by how much it broke
-    it. Several objectives are one of three things, by ``several``: random weights for each batch, which maximises the least of the
+    A model sees short and full trainings together (:class:`~archwright.searchers.cokriging.CoKriging`): full values are a share of
+    what short ones show, and something of their own; both are Gaussian processes with the kernels of
+    :class:`~archwright.searchers.lsgp.LSGP`, and the likelihood of what is known decides how far short trainings, and clues, are
+    to be trusted. So no weights have to be set, and a fidelity that says nothing costs what it costs and no more. Values are normal
+    scores of ranks, so that scales and outliers do not matter. What failed or broke a bound ranks last, by how much it broke it.
+    What is still out lowers the deviation of its like, as if it had been as expected, so that any number of workers get
+    different architectures and none waits. Clues are those of up to ``profiled`` architectures; a forest makes those of others out
+    from their parameters.
+
+    Several objectives are one of three things, by ``several``: random weights for each proposal, which maximises the least of the
     weighted ranks (``chebyshev``); the first objective under random bounds on the others, within the known values, for each
-    batch (``epsilon``); or a forest for each and the expected improvement of the hypervolume over six parts of them
-    (``hypervolume``, whatever the ``acquisition``; exact, and slow beyond four objectives).
+    proposal (``epsilon``); or a model for each and the expected improvement of the hypervolume over samples of them
+    (``hypervolume``, whatever the ``acquisition``; slow beyond four objectives).
 
-    Candidates are all architectures of a space of up to 20,000; of larger ones, neighbours of the ten best and of their
-    neighbours, and 500 random ones. What is out is no candidate. The first picks are random.
+    Candidates are all architectures of a space of up to 20,000 (between two fits the thousand best of them); of larger ones,
+    neighbours of the best and of their neighbours, what had a short training, and 500 random ones. Of the writings of one network one
+    is proposed. Models are fitted anew whenever a tenth more is known; of more than 400 evaluations of a kind they are told the
+    200 best and the 200 last.
 
-    The idea of pretrained ensembles with two fidelities is that of Ouertatani (2024); see ``ensemble-bo-thesis`` for its recipe.
+    The searcher is ours and has the name of what it stands in for: the idea of learning from cheap metrics and two fidelities is
+    that of Ouertatani (2024), whose ensembles are in ``ensemble-bo-thesis``. It had forests before; co-kriging is Kennedy and
+    O'Hagan's (2000).
 
     Args:
-        initial: random architectures at the start (short trainings, where there are fidelities).
-        low_batch, high_batch: picks per round, where there are fidelities.
+        initial: random architectures at the start.
         low: which fidelity short trainings have: the one nearest to this share of a full one.
+        ahead: how many of the best must have had a short training before one is trained in full, as a share of a full training
+            (0.25: four, where a short one costs 0.06; at least one).
         profiled: architectures whose clues are looked at, at most.
-        trees: of each forest.
-        acquisition: ``mean``, ``ei``, ``pi``, ``ucb`` or ``ts``. By default (``auto``) the mean with fidelities, where a batch of
-            short trainings explores and the second forest has few values to be sure of, and expected improvement without.
+        acquisition: ``ei``, ``pi``, ``ucb``, ``ts`` or ``mean``.
         several: ``chebyshev``, ``epsilon`` or ``hypervolume``, see above.
-        local: full picks per round that are those of ``ls-gp`` (without fidelities, 0 for none); one objective only.
         fidelities: what an evaluation may have, ascending, the last is 1.
         clues: of architectures, or ``None``.
 
@@ -81,7 +89,7 @@ class EnsembleBO(Searcher):
     several_fidelities: ClassVar[bool] = True
     fidelities_are_optional: ClassVar[bool] = True
     takes_clues: ClassVar[bool] = True
-    summary: ClassVar[str] = "Bayesian optimisation with stacked forests of encodings, clues and short trainings"
+    summary: ClassVar[str] = "Bayesian optimisation of short and full trainings together, and clues"
 
     def __init__(
         self,
@@ -89,69 +97,63 @@ class EnsembleBO(Searcher):
         goal: Goal,
         *,
         seed: int = 0,
-        initial: int = 8,
-        low_batch: int = 16,
-        high_batch: int = 3,
+        initial: int = 10,
         low: float = 0.06,
+        ahead: float = 0.25,
         profiled: int = 1000,
-        trees: int = 100,
-        acquisition: str = "auto",
-        several: str = "chebyshev",
-        local: int = 1,
+        acquisition: str = "ei",
+        several: str = SEVERAL[0],
         fidelities: Sequence[float] = (FULL,),
         clues: Clues | None = None,
     ) -> None:
         super().__init__(space, goal, seed=seed)
-        for name, value in (
-            ("initial", initial),
-            ("low_batch", low_batch),
-            ("high_batch", high_batch),
-            ("trees", trees),
-        ):
+        for name, value in (("initial", initial), ("profiled", profiled)):
             if value < 1:
                 raise SettingsError(f"{name} must be at least 1, not {value}")
-        if profiled < 2 or not 0 < low <= 1:
-            raise SettingsError(f"profiled must be at least 2 and low a share, not {profiled} and {low}")
-        if acquisition not in (AUTO, *ACQUISITIONS):
-            raise SettingsError(unknown("acquisition", acquisition, (AUTO, *ACQUISITIONS)))
+        if not 0 < low <= 1 or not 0 <= ahead < np.inf:
+            raise SettingsError(f"low must be a share of a full training and ahead not below 0, not {low} and {ahead}")
+        if acquisition not in NORMAL:
+            raise SettingsError(unknown("acquisition", acquisition, NORMAL))
         if several not in SEVERAL:
             raise SettingsError(unknown("treatment of several objectives", several, SEVERAL))
-        if not 0 <= local <= high_batch:
-            raise SettingsError(f"local must be from 0 to high_batch, which is {high_batch}, not {local}")
-        self.local = local
-        self._local_search = LSGP(space, goal, seed=seed) if local and len(goal.objectives) == 1 else None
-        self.several = several if len(goal.objectives) > 1 else "chebyshev"
-        self.initial, self.low_batch, self.high_batch = initial, low_batch, high_batch
-        self.profiled, self.trees, self.clues = profiled, trees, clues
+        self.initial, self.profiled, self.acquisition = initial, profiled, acquisition
+        self.several = several if len(goal.objectives) > 1 else SEVERAL[0]
+        self.clues = clues
         short = [f for f in fidelities if f < FULL]
         self.low = min(short, key=lambda f: abs(np.log(f / low))) if short else FULL
-        batches = "mean" if self.low < FULL else "ei"
-        self.acquisition = batches if acquisition == AUTO else acquisition
+        self.ahead, self.most_ahead = max(1, round(ahead / self.low)), max(1, round(FULL / self.low))
+        self._ahead = 0
         self.told: dict[float, dict[Architecture, Worth]] = {self.low: {}, FULL: {}}
-        self._queue: deque[tuple[Architecture, float]] = deque()
         self._fidelity = FULL
-        self._low_is_next = False
+        self._distances, self._writings = Distances(space), Writings(space)
+        count = len(goal.objectives) if self.several == "hypervolume" else 1
+        self._models = [CoKriging(self._distances.shapes, self.low < FULL) for _ in range(count)]
+        self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
-        self._rows: tuple[dict[Architecture, int], Matrix] | None = None
+        self._screened: list[Architecture] = []
         self._clue_model: _ClueModel | None = None
-        self._fits = 0
 
     def propose(self) -> Architecture | None:
-        """The next of the batch; a new batch when all of the last one is told."""
-        while self._queue:
-            architecture, self._fidelity = self._queue.popleft()
-            if architecture not in self.pending and architecture not in self.told[self._fidelity]:
-                return architecture
-        if self.pending and self.low < FULL:
-            return None
-        self._plan()
-        if not self._queue:
-            return self._anything()
-        architecture, self._fidelity = self._queue.popleft()
-        return architecture
+        """A random architecture at first, then the most promising one; at low fidelity if that is not known of it yet."""
+        self._fidelity = self.low
+        if self._done() + len(self.pending) < self.initial or not self._done():
+            return self._random()
+        candidates = self._candidates()
+        if not candidates:
+            self._fidelity = FULL
+            return self.fresh(self.rng)
+        best = [candidates[int(i)] for i in self._order(candidates)]
+        if self.low == FULL:
+            return best[0]
+        begun = [a for a in best if a in self.told[self.low]]
+        if not begun or (self._ahead < self.most_ahead and begun[: self.ahead] != best[: self.ahead]):
+            self._ahead += 1
+            return next(a for a in best if a not in self.told[self.low])
+        self._fidelity, self._ahead = FULL, 0
+        return begun[0]
 
     def fidelity(self, architecture: Architecture) -> float:
-        """That of the batch it belongs to."""
+        """Of the last proposal."""
         return self._fidelity
 
     def tell(self, architecture: Architecture, evaluation: Evaluation) -> None:
@@ -161,132 +163,128 @@ class EnsembleBO(Searcher):
         self.told.setdefault(asked, {})[architecture] = value
         if asked == FULL:
             self.known[architecture] = value
-            if self._local_search is not None:
-                self._local_search.tell(architecture, evaluation)
 
-    def _anything(self) -> Architecture | None:
-        """A random architecture that is not known in full, when there are no candidates left to choose from."""
+    def _random(self) -> Architecture | None:
+        """A start; in full where a small space has no other."""
+        for _ in range(TRIES):
+            architecture = self.fresh(self.starts)
+            if architecture is None or architecture not in self.told[self.low]:
+                return architecture
         self._fidelity = FULL
-        return self.fresh(self.rng)
+        return architecture
 
-    def _plan(self) -> None:
-        """The next batch."""
-        if self.low == FULL:
-            self._fill(FULL, 1 if len(self.known) + len(self.pending) >= self.initial else 0, 1)
-            return
-        self._low_is_next = not self._low_is_next
-        if self._low_is_next:
-            self._fill(self.low, self.low_batch if self.told[self.low] else 0, max(self.initial, self.low_batch))
-        if not self._queue:
-            self._low_is_next = False
-            self._fill(FULL, self.high_batch, self.high_batch)
+    def _candidates(self) -> list[Architecture]:
+        """Those of the last screening, or new ones, that are neither known in full nor out."""
+        new = [a for a in self._pool() if self.is_new(a)]
+        return self._writings.different(new, [*self.known, *self.pending])
 
-    def _fill(self, fidelity: float, picks: int, random: int) -> None:
-        """Queue ``picks`` chosen architectures, or ``random`` random ones when there is nothing to choose by."""
-        if not picks or not any(self.told.values()):
-            for _ in range(random):
-                architecture = self.fresh(self.starts)
-                if architecture is not None and (architecture, fidelity) not in self._queue:
-                    self._queue.append((architecture, fidelity))
-            return
-        chosen = self._local_picks(picks) if fidelity == FULL else []
-        if len(chosen) < picks and (candidates := self._candidates(fidelity)):
-            best = (candidates[i] for i in self._order(candidates, fidelity)[: picks + len(chosen)])
-            chosen = list(dict.fromkeys([*chosen, *best]))[:picks]
-        self._queue.extend((architecture, fidelity) for architecture in chosen)
-
-    def _local_picks(self, picks: int) -> list[Architecture]:
-        """What the local search would evaluate next, if it is its turn."""
-        search, known = self._local_search, len(self.known)
-        if search is None or known < FEWEST or (self.low == FULL and known % 2):
-            return []
-        search.pending = dict(self.pending)
-        found = search.ask(min(self.local, picks))
-        search.pending = {}
-        return found
-
-    def _order(self, candidates: list[Architecture], fidelity: float) -> NDArray[np.int64]:
-        """Positions of the candidates, the most promising first."""
-        if self.several != "hypervolume":
-            members, targets = self._members(candidates, fidelity, self._merit())
-            return best_first(members, float(targets.max()), self.acquisition, self.rng)
-        found = [self._members(candidates, fidelity, _objective(k)) for k in range(len(self.goal.objectives))]
-        members, targets = (np.stack(pair, axis=-1) for pair in zip(*found))
-        parts = [part.mean(axis=0) for part in np.array_split(members, min(PARTS, len(members)))]
-        return hypervolume_first(np.stack(parts), targets, self.rng)
-
-    def _merit(self) -> Merit:
-        """What the ranks of the objectives are worth together, for one batch."""
-        count = len(self.goal.objectives)
-        if count == 1:
-            return lambda ranks: ranks[:, 0]
-        if self.several == "epsilon":
-            bounds = self.rng.random(count - 1)
-            return lambda ranks: _within(ranks, bounds)
-        weights = np.maximum(self.rng.dirichlet(np.ones(count)), 1e-3)
-        return lambda ranks: np.asarray((ranks / weights).min(axis=1))
-
-    def _candidates(self, fidelity: float) -> list[Architecture]:
-        taken = self.told[fidelity]
-        return [a for a in self._members_of_space() if a not in taken and a not in self.pending]
-
-    def _members_of_space(self) -> list[Architecture]:
+    def _pool(self) -> list[Architecture]:
         size = self.space.size
         if size is not None and size <= ENUMERATED:
             if self._whole is None:
                 self._whole = list(self.space.enumerate())
-            return self._whole
-        known = {**self.told[self.low], **self.told[FULL]}
-        leaders = sorted(known, key=lambda a: known[a], reverse=True)[:LEADERS]
-        near = [u for a in leaders for u in self.space.neighbours(a, self.rng)]
+            return self._screened if self._screened and not self._due() else self._whole
+        leaders = [a for told in self.told.values() for a in self._leaders(told)]
+        near = [u for a in dict.fromkeys(leaders) for u in self.space.neighbours(a, self.rng)]
         far = [self.space.mutate(near[i], self.rng) for i in self.rng.integers(len(near), size=300)] if near else []
-        return list(dict.fromkeys([*near, *far, *self.space.sample(self.rng, 500), *self.told[self.low]]))
+        return list(dict.fromkeys([*self.told[self.low], *near, *far, *self.space.sample(self.rng, 500)]))
 
-    def _members(self, candidates: list[Architecture], fidelity: float, merit: Merit) -> tuple[Matrix, Matrix]:
-        """``trees x candidates`` predictions, and the known values on the same scale."""
-        low, full = self.told[self.low], self.told[FULL]
-        rows = self._describe(candidates)
-        if self.low == FULL:
-            return self._forest(self._describe(list(full)), full, rows, merit)
-        if fidelity < FULL or len(full) < FEWEST:
-            return self._forest(self._describe(list(low)), low, rows, merit)
-        theirs = self._describe(list(full))
-        begun = self._forest(self._describe(list(low)), low, np.concatenate([theirs, rows]), merit)[0].mean(axis=0)
-        measured = dict(zip(low, _normal_scores(low, merit)))
-        values = [measured.get(a, b) for a, b in zip([*full, *candidates], begun)]
-        return self._forest(
-            np.column_stack([theirs, values[: len(full)]]), full, np.column_stack([rows, values[len(full) :]]), merit
-        )
+    def _leaders(self, told: Mapping[Architecture, Worth]) -> list[Architecture]:
+        """Ten of the best; of several objectives, ten that nothing dominates."""
+        order = sorted(told, key=lambda a: told[a], reverse=True)
+        if len(self.goal.objectives) == 1 or not order or told[order[0]][0] < 0:
+            return order[:LEADERS]
+        from moocore import is_nondominated
 
-    def _forest(
-        self, rows: Matrix, known: Mapping[Architecture, Worth], others: Matrix, merit: Merit
-    ) -> tuple[Matrix, Matrix]:
-        from sklearn.ensemble import RandomForestRegressor
+        sound = [a for a in order if told[a][0] == 0]
+        on_front = is_nondominated(np.array([told[a][1:] for a in sound]), maximise=True)
+        front = [a for a, best in zip(sound, on_front) if best]
+        return [front[i] for i in self.rng.permutation(len(front))[:LEADERS]]
 
-        targets = _normal_scores(known, merit)
-        self._fits += 1
-        forest = RandomForestRegressor(self.trees, min_samples_leaf=1, max_features=0.5, random_state=self._fits)
-        forest.fit(rows, targets)
-        others = np.asarray(others, dtype=np.float32)
-        return np.stack([tree.tree_.predict(others)[:, 0] for tree in forest.estimators_]), targets
+    def _due(self) -> bool:
+        """Whether the models are to be fitted anew: after a tenth more is known, and once it can be said whom to trust."""
+        done, full = self._fitted_at
+        return self._done() >= done + max(EVERY, done // 10) or full < FEWEST <= len(self.known)
 
-    def _describe(self, architectures: list[Architecture]) -> Matrix:
-        """``n x features``: one-hot and clues; those of an enumerated space are worked out once."""
-        if self._whole is None:
-            return self._features(architectures)
-        if self._rows is None:
-            self._rows = dict(zip(self._whole, range(len(self._whole)))), self._features(self._whole)
-        places, features = self._rows
-        return features[[places[a] for a in architectures]]
+    def _done(self) -> int:
+        return sum(map(len, self.told.values()))
 
-    def _features(self, architectures: list[Architecture]) -> Matrix:
-        encoded = self.space.encode(architectures, "one_hot")
+    def _order(self, candidates: list[Architecture]) -> NDArray[np.int64]:
+        """Positions of the candidates, the most promising first."""
+        due = self._due()
+        found = self._outlook(candidates, due)
+        if self.several == "hypervolume":
+            mean, std, targets = (np.stack(part, axis=-1) for part in zip(*found))
+            drawn = self.rng.normal(size=(SAMPLES, 1, len(found)))
+            order = hypervolume_first(mean + std * drawn, targets, self.rng)
+        else:
+            mean, std, targets = found[0]
+            score = NORMAL[self.acquisition](mean, std, float(targets.max()), self.rng)
+            order = np.asarray(np.lexsort(np.stack([self.rng.random(len(mean)), -mean, -score])))
+        if due:
+            self._fitted_at = self._done(), len(self.known)
+            self._screened = [candidates[i] for i in order[:SCREENED]]
+        return order
+
+    def _outlook(self, candidates: list[Architecture], fit: bool = False) -> list[tuple[Matrix, Matrix, Matrix]]:
+        """Of each model: mean and deviation of full trainings of the candidates, and the known values (the means, while there are none).
+
+        What is out lowers the deviations, as if it had been told and were as expected.
+        """
+        members, full = self._members()
+        seen = Seen(full, self._clues_of(members))
+        out = [*members, *self.pending]
+        after = Seen(np.append(full, [f == FULL for f in self.pending.values()]).astype(bool), self._clues_of(out))
+        others = Seen(np.ones(len(candidates), dtype=bool), self._clues_of(candidates))
+        apart, rows = self._distances.between(out), self._distances.read(candidates)
+        n, found = len(members), []
+        for merit, model in zip(self._merits(), self._models):
+            targets = self._targets(members, full, merit)
+            if fit:
+                model.fit(apart[:, :n, :n], seen, targets)
+            cross = self._distances.to(rows, out, model.distances)
+            mean, std = model.predict(apart[:, :n, :n], seen, targets, cross[:, :, :n], others)
+            if self.pending:
+                std = model.predict(apart, after, np.zeros(len(out)), cross, others)[1]
+            found.append((mean, std, targets[full] if full.any() else mean))
+        return found
+
+    def _targets(self, members: list[Architecture], full: NDArray[np.bool_], merit: Merit) -> Matrix:
+        """Normal scores among all short values, or among all full ones."""
+        scores = {f: dict(zip(told, _normal_scores(told, merit))) for f, told in self.told.items() if told}
+        return np.array([scores[FULL if whole else self.low][a] for a, whole in zip(members, full)])
+
+    def _members(self) -> tuple[list[Architecture], NDArray[np.bool_]]:
+        """What the processes are told, short trainings first, and which are full; of many the best and the last."""
+        members: list[Architecture] = []
+        full: list[bool] = []
+        for fidelity, told in self.told.items():
+            chosen = list(told)
+            if len(told) > MOST:
+                order = sorted(told, key=lambda a: told[a], reverse=True)
+                chosen = list(dict.fromkeys([*order[: MOST // 2], *chosen[-MOST // 2 :]]))
+            members += chosen
+            full += [fidelity == FULL] * len(chosen)
+        return members, np.array(full, dtype=bool)
+
+    def _merits(self) -> list[Merit]:
+        """What the ranks of the objectives are worth together, for one proposal; or each by itself."""
+        count = len(self.goal.objectives)
+        if count == 1 or self.several == "hypervolume":
+            return [_objective(k) for k in range(count)]
+        if self.several == "epsilon":
+            bounds = self.rng.random(count - 1)
+            return [lambda ranks: _within(ranks, bounds)]
+        weights = np.maximum(self.rng.dirichlet(np.ones(count)), 1e-3)
+        return [lambda ranks: np.asarray((ranks / weights).min(axis=1))]
+
+    def _clues_of(self, architectures: list[Architecture]) -> Matrix:
         if self.clues is None:
-            return encoded
+            return np.zeros((len(architectures), 0))
         if self._clue_model is None:
             drawn = list(dict.fromkeys(self.space.sample(self.rng, self.profiled)))
             self._clue_model = _ClueModel(drawn, self.clues(drawn), self.space.encode(drawn, "one_hot"))
-        return np.column_stack([encoded, self._clue_model(architectures, encoded)])
+        return self._clue_model(architectures, self.space.encode(architectures, "one_hot"))
 
 
 class _ClueModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -86,7 +87,7 @@ class ModelBO(Searcher):
         if not pool or len(seen) < FEWEST:
             return []
         fill, worst = float(np.mean(list(values.values()))), min(values.values())
-        model = self._model()
+        model = self._surrogate
         model.fit(seen, np.array([values.get(a, fill if a in self.pending else worst) for a in seen]))
         mean, std = model.predict(pool)
         promise = NORMAL[self.acquisition](mean, std, max(values.values()), self.rng)
@@ -96,6 +97,11 @@ class ModelBO(Searcher):
         near = [u for a in best for u in self.space.neighbours(a, self.rng)]
         drawn = self.space.sample(self.rng, self.pool)
         return [a for a in dict.fromkeys([*near, *drawn]) if self.is_new(a)]
+
+    @cached_property
+    def _surrogate(self) -> Regressor:
+        """The one that is fitted again and again."""
+        return self._model()
 
     @abstractmethod
     def _model(self) -> Regressor:
@@ -159,6 +165,6 @@ class GaussianProcessBO(ModelBO):
     summary: ClassVar[str] = "Bayesian optimisation with a Gaussian process, expected improvement"
 
     def _model(self) -> Regressor:
-        from archwright.surrogate.models import MaternProcess
+        from archwright.surrogate.processes import MaternProcess
 
         return MaternProcess(self.space, seed=self.seed)

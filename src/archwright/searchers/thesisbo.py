@@ -128,7 +128,7 @@ class EnsembleBOThesis(Searcher):
         self._queue: deque[tuple[Architecture, float]] = deque()
         self._fidelity = FULL
         self._high_was_last = False
-        self._whole: list[Architecture] | None = None
+        self._whole: tuple[list[Architecture], Tensor] | None = None
         self._ensemble: DeepEnsemble | None = None
         self._given = self._read(surrogate)
 
@@ -188,23 +188,27 @@ class EnsembleBOThesis(Searcher):
                 found[architecture] = None
             self._queue.extend((a, fidelity) for a in found)
             return
-        candidates = [a for a in self._members_of_space() if a not in self.told[level]]
-        if not candidates:
+        everything, inputs = self._members_of_space()
+        open_ = [i for i, a in enumerate(everything) if a not in self.told[level]]
+        if not open_:
             return
-        members = self._network().predict(self._encoded(candidates), scorer).double().numpy()
+        members = self._network().predict(inputs[open_], scorer).double().numpy()
         order = best_first(members, float(self._targets(scorer).max()), self.acquisition, self.rng)
-        self._queue.extend((candidates[i], fidelity) for i in order[:count])
+        self._queue.extend((everything[open_[i]], fidelity) for i in order[:count])
 
-    def _members_of_space(self) -> list[Architecture]:
+    def _members_of_space(self) -> tuple[list[Architecture], Tensor]:
+        """All candidates and their encodings."""
         size = self.space.size
         if size is not None and size <= ENUMERATED:
             if self._whole is None:
-                self._whole = list(self.space.enumerate())
+                everything = list(self.space.enumerate())
+                self._whole = everything, self._encoded(everything)
             return self._whole
         known = {**self.told[LOW], **self.told[HIGH]}
         leaders = sorted(known, key=lambda a: known[a], reverse=True)[:5]
         near = [u for a in leaders for u in self.space.neighbours(a, self.rng)]
-        return list(dict.fromkeys([*near, *self.space.sample(self.rng, 2000)]))
+        candidates = list(dict.fromkeys([*near, *self.space.sample(self.rng, 2000)]))
+        return candidates, self._encoded(candidates)
 
     def _learn(self, level: int) -> None:
         """Train the trunk and the head of a fidelity on all of its values."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
+from itertools import islice
 from math import prod
 from typing import Any, Literal, overload
 
@@ -15,43 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archwright.errors import SpaceError
-from archwright.space import encodings, variation
+from archwright.space import encodings, sampling, variation
 from archwright.space.architecture import Architecture, Value
 from archwright.space.cells import Cell
+from archwright.space.combining import combinations
 from archwright.space.counting import Completions
-from archwright.space.parameters import Choice, Parameter, parameter_from_json
+from archwright.space.declaring import Constraint, Predicate, as_constraints, as_parameter, sorted_by_condition
+from archwright.space.parameters import Parameter, parameter_from_json
 
-Predicate = Callable[[Architecture], bool]
 COUNTABLE = 2_000_000
 """Most combinations that are gone through to count those that keep the constraints."""
-DRAWS = 100_000
-"""Draws in search of one that keeps the constraints."""
-LISTED, MISSES = 2000, 100
-"""For different architectures: a space of up to so many is listed; from a larger one they are drawn, until so many draws in a
-row are known."""
 LOOK = 20_000
 """Combinations that are looked at, from the first on, for a default that keeps the constraints."""
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """A rule that valid architectures keep, and the message for those that do not."""
-
-    predicate: Predicate
-    message: str
-
-    def holds(self, architecture: Architecture) -> bool:
-        """Apply the predicate.
-
-        Raises:
-            SpaceError: the predicate itself raised.
-        """
-        try:
-            return bool(self.predicate(architecture))
-        except Exception as error:
-            raise SpaceError(
-                f"the constraint {self.message!r} raised {type(error).__name__}: {error}, for {architecture}"
-            ) from error
 
 
 class Space:
@@ -92,13 +66,13 @@ class Space:
             for name, parameter in group.items():
                 if name in self.parameters:
                     raise SpaceError(f"the parameter {name!r} is given twice")
-                self.parameters[name] = _as_parameter(name, parameter)
+                self.parameters[name] = as_parameter(name, parameter)
         if not self.parameters:
             raise SpaceError("a space needs at least one parameter")
         own = [rule for cell in self.cells for rule in cell.constraints]
-        self.constraints = tuple(map(_as_constraint, [*own, *_as_list(constraints)]))
+        self.constraints = (*as_constraints(own), *as_constraints(constraints))
         self.names: tuple[str, ...] = tuple(self.parameters)
-        self._order = _sorted_by_condition(self.parameters)
+        self._order = sorted_by_condition(self.parameters)
         self._parents = {parent for p in self.parameters.values() for parent, _ in p.when}
         self.identities = identities
         self.valid = valid
@@ -232,42 +206,14 @@ class Space:
         variation.check_generator(rng)
         if n is None:
             return self._sample_one(rng)
-        if n < 0:
-            raise SpaceError(f"the number of samples must not be negative: {n}")
-        if self.is_flat:
-            columns = [rng.integers(p.count, size=n) for p in self.parameters.values()]
-            return self.from_codes(np.stack(columns, axis=1))
-        return [self._sample_one(rng) for _ in range(n)]
+        return sampling.sample_many(self, rng, n)
 
     def different(self, rng: np.random.Generator, known: Iterable[Architecture] = ()) -> Iterator[Architecture]:
         """Architectures in random order, none twice and none of ``known``; it ends when there are no more, or hardly any."""
-        seen = set(known)
-        size = self.size
-        if size is not None and size <= LISTED:
-            listed = list(self.enumerate())
-            yield from (a for a in (listed[i] for i in rng.permutation(len(listed))) if a not in seen)
-            return
-        misses = 0
-        while misses < MISSES:
-            drawn = self.sample(rng)
-            misses = misses + 1 if drawn in seen else 0
-            if drawn not in seen:
-                seen.add(drawn)
-                yield drawn
+        return sampling.different(self, rng, known)
 
     def _sample_one(self, rng: np.random.Generator) -> Architecture:
-        if self.valid is not None:
-            row = int(rng.integers(len(self._valid_codes)))
-            return self.from_codes(self._valid_codes[row : row + 1])[0]
-        if self._few is not None:
-            if not self._few:
-                raise SpaceError(f"no architecture keeps the constraints: {self._rules}")
-            return self._few[int(rng.integers(len(self._few)))]
-        for _ in range(DRAWS):
-            architecture = self._complete({}, rng)
-            if self._keeps_constraints(architecture):
-                return architecture
-        raise SpaceError(f"none of {DRAWS:,} drawn architectures keeps the constraints: {self._rules}")
+        return sampling.sample_one(self, rng)
 
     @cached_property
     def _valid_codes(self) -> NDArray[np.int64]:
@@ -279,16 +225,10 @@ class Space:
 
     @cached_property
     def _few(self) -> tuple[Architecture, ...] | None:
-        """All valid architectures, if the space can be enumerated and rejection would draw too long for one.
-
-        Decided once by draws of its own, so that what a generator gives does not depend on what was asked before.
-        """
+        """All valid architectures, if the space can be enumerated and rejection would draw too long for one."""
         if not self.constraints or self._has_real or self._combinations > COUNTABLE:
             return None
-        enough = 40 if self._combinations <= COUNTABLE // 20 else 1
-        rng = np.random.default_rng(0)
-        kept = (self._keeps_constraints(self._complete({}, rng)) for _ in range(2000))
-        return None if sum(islice(filter(None, kept), enough)) == enough else tuple(self.enumerate())
+        return tuple(self.enumerate()) if sampling.rejects_too_many(self, self._combinations, COUNTABLE) else None
 
     @property
     def _rules(self) -> str:
@@ -498,107 +438,4 @@ class Space:
 
     def _combine(self) -> Iterator[Architecture]:
         """All architectures, constraints aside, the last parameter varying fastest."""
-        if not self._parents:
-            for values in product(*(p.values or () for p in self.parameters.values())):
-                yield Architecture.adopt(dict(zip(self.names, values)))
-            return
-        assignment: dict[str, Value] = {}
-        trail: list[tuple[int, Iterator[Value]]] = []
-        step = 0
-        while True:
-            for at in range(step, len(self._order)):
-                parameter = self.parameters[self._order[at]]
-                if parameter.is_active(assignment):
-                    values_left = iter(parameter.values or ())
-                    assignment[self._order[at]] = next(values_left)
-                    trail.append((at, values_left))
-            yield self._architecture(assignment)
-            step = self._advance(assignment, trail)
-            if not step:
-                return
-
-    def _advance(self, assignment: dict[str, Value], trail: list[tuple[int, Iterator[Value]]]) -> int:
-        """Move the last parameter that can to its next value, forget the later ones; the step after it, or 0 at the end."""
-        while trail:
-            at, values_left = trail[-1]
-            for value in values_left:
-                assignment[self._order[at]] = value
-                return at + 1
-            trail.pop()
-            del assignment[self._order[at]]
-        return 0
-
-
-def _as_list(constraints: Any) -> list[Any]:
-    if isinstance(constraints, Constraint) or callable(constraints):
-        return [constraints]
-    given = list(constraints)
-    return [tuple(given)] if len(given) == 2 and callable(given[0]) and isinstance(given[1], str) else given
-
-
-def _as_constraint(given: Any) -> Constraint:
-    if isinstance(given, Constraint):
-        return given
-    if isinstance(given, (tuple, list)) and len(given) == 2 and callable(given[0]) and isinstance(given[1], str):
-        return Constraint(*given)
-    raise SpaceError(f"a constraint is a pair (predicate, message), the message for whoever breaks it, not {given!r}")
-
-
-def _as_parameter(name: str, value: Any) -> Parameter:
-    if not isinstance(name, str) or not name:
-        raise SpaceError(f"the name of a parameter must be a text, not {name!r}")
-    if isinstance(value, Parameter):
-        return value
-    if isinstance(value, (list, tuple)):
-        try:
-            return Choice(*value)
-        except SpaceError as error:
-            raise SpaceError(f"the parameter {name!r}: {error}") from error
-    if isinstance(value, Cell):
-        raise SpaceError(f"the parameter {name!r} is a Cell; give it as Space(cells=Cell(...))")
-    raise SpaceError(f"the parameter {name!r} must be a Choice, an Integer, a Real or a list of values, not {value!r}")
-
-
-def _sorted_by_condition(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
-    """Parents before children, children soon after their last parent.
-
-    Raises:
-        SpaceError: a condition names an unknown parameter, a value that it cannot have, or itself.
-    """
-    for name, parameter in parameters.items():
-        for parent, values in parameter.when:
-            if parent not in parameters:
-                raise SpaceError(f"the parameter {name!r} depends on {parent!r}, which the space does not have")
-            if parameters[parent].values is None:
-                raise SpaceError(
-                    f"the parameter {name!r} depends on {parent!r}, which is real; only finite ones can be parents"
-                )
-            for value in values:
-                if not parameters[parent].allows(value):
-                    raise SpaceError(
-                        f"the parameter {name!r} depends on {parent!r} being {value!r}, which it can never be"
-                    )
-    order: list[str] = []
-    children: dict[str, list[str]] = {name: [] for name in parameters}
-    for name, parameter in parameters.items():
-        for parent, _ in parameter.when:
-            children[parent].append(name)
-
-    def place(name: str) -> None:
-        if name in order or any(parent not in order for parent, _ in parameters[name].when):
-            return
-        order.append(name)
-        for child in children[name]:
-            place(child)
-
-    for name in parameters:
-        place(name)
-    left = [name for name in parameters if name not in order]
-    while left:
-        before = len(order)
-        for name in left:
-            place(name)
-        left = [name for name in parameters if name not in order]
-        if len(order) == before:
-            raise SpaceError(f"the conditions of {', '.join(left)} depend on each other in a circle")
-    return tuple(order)
+        return map(Architecture.adopt, combinations(self.parameters, self._order))

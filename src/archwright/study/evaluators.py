@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import SettingsError
-from archwright.evaluation import Evaluation, Goal, Objective
+from archwright.evaluation import Goal, Objective
 from archwright.families import Family
 from archwright.searchers import SEARCHERS, Clues, searcher_options
-from archwright.space import Architecture
-from archwright.study.executors import Evaluator
+from archwright.study.executors import Evaluator, Workers
+from archwright.study.function import FunctionEvaluator
 from archwright.study.stopping import Budget
 
 if TYPE_CHECKING:
@@ -32,8 +30,8 @@ class Trainings:
     """How candidates are to be trained, as :func:`archwright.search` was asked.
 
     Attributes:
-        data, training, epochs, device, repeats, time_limit, latency_from, processes: see there.
-        amounts: see :func:`checked_amounts`.
+        data, training, epochs, device, repeats, workers, latency_from, processes: see there.
+        amounts: see :func:`~archwright.study.choosing.checked_amounts`.
     """
 
     data: Any
@@ -41,59 +39,28 @@ class Trainings:
     epochs: int | None
     device: str
     repeats: int
-    time_limit: float | None
+    workers: Workers
     amounts: Sequence[float] | None
     latency_from: str | Path | None
     processes: int = 1
 
 
-@dataclass
-class FunctionEvaluator:
-    """Evaluates with a function of the user's: ``function(architecture)`` gives a number or metrics by name.
-
-    Where ``full`` is given it is called as ``function(architecture, fidelity=amount)``, ``full`` for a full evaluation.
-    """
-
-    function: Callable[..., float | Mapping[str, float]]
-    metric: str
-    full: float | None = None
-
-    def __call__(
-        self, architecture: Architecture, *, fidelity: float = 1.0, seed: int = 0, on_epoch: Any = None
-    ) -> Evaluation:
-        """Call the function; what it raises makes the evaluation a failed one."""
-        started = time.perf_counter()
-        try:
-            more = {} if self.full is None else {"fidelity": fidelity * self.full}
-            value = self.function(architecture, **more)
-            metrics = dict(value) if isinstance(value, Mapping) else {self.metric: value}
-            metrics = {str(name): _as_number(str(name), number) for name, number in metrics.items()}
-        except _NoNumberError as error:
-            spent = time.perf_counter() - started
-            return Evaluation(status="failed", reason=str(error), fidelity=fidelity, cost=fidelity, seconds=spent)
-        except Exception as error:
-            reason = f"the evaluation raised {type(error).__name__}: {error}".split("\n")[0]
-            spent = time.perf_counter() - started
-            return Evaluation(status="failed", reason=reason, fidelity=fidelity, cost=fidelity, seconds=spent)
-        return Evaluation(metrics, fidelity=fidelity, cost=fidelity, seconds=time.perf_counter() - started)
-
-
-class _NoNumberError(Exception):
-    """A function gave something else than a number."""
-
-
-def _as_number(name: str, value: Any) -> float:
-    """Also of a 0-dimensional array or tensor; text is none, even if it reads like one."""
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        shown = repr(value).replace("\n", " ")
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        raise _NoNumberError(
-            f"the evaluation gave {shown} as {name}; it must give a number, or a mapping of names to numbers"
-        ) from None
+def make_evaluator(
+    function: Callable[..., Any] | None,
+    scores: str | None,
+    family: Family,
+    goal: Goal,
+    how: Trainings,
+    *,
+    batch: int | None,
+    seed: int,
+) -> tuple[Evaluator, Described]:
+    """The evaluator of a search: a function of the user's, scores of untrained networks, or trainings."""
+    if function is not None:
+        return function_evaluator(function, goal, how)
+    if scores is not None:
+        return proxy_evaluator(scores, family, goal, how, 64 if batch is None else batch, seed)
+    return network_evaluator(family, goal, how)
 
 
 def function_evaluator(function: Callable[..., Any], goal: Goal, how: Trainings) -> tuple[Evaluator, Described]:
@@ -148,6 +115,8 @@ def network_evaluator(family: Family, goal: Goal, how: Trainings) -> tuple[Netwo
         raise SettingsError("a search needs data= (a name, a path, arrays or a data set), or evaluate=")
     from archwright.data import load_data
     from archwright.evaluate import NetworkEvaluator, Training
+    from archwright.evaluate.devices import resolve_device
+    from archwright.evaluate.ranks import warn_of_crowding
     from archwright.hardware.profile import load_profile
 
     training = how.training if isinstance(how.training, Training) else Training.from_json(how.training or {})
@@ -162,11 +131,12 @@ def network_evaluator(family: Family, goal: Goal, how: Trainings) -> tuple[Netwo
         goal,
         device=how.device,
         repeats=how.repeats,
-        time_limit=how.time_limit,
+        time_limit=how.workers.time_limit,
         latency=profile,
         processes=how.processes,
     )
     made.check()
+    warn_of_crowding(max(1, how.workers.count), how.processes, resolve_device(how.device))
     described: Described = {
         "data": loaded.description() | {"fingerprint": loaded.fingerprint},
         "training": training.to_json(),
@@ -198,7 +168,8 @@ def proxy_evaluator(
     names = read_proxies(scores)
     wanted = search_goal(names, goal)
     at_last = final_goal(goal)
-    networks, described = network_evaluator(family, at_last, replace(how, repeats=1, time_limit=None, amounts=None))
+    untimed = replace(how, repeats=1, workers=replace(how.workers, time_limit=None), amounts=None)
+    networks, described = network_evaluator(family, at_last, untimed)
     made = ProxyEvaluator(networks, names, wanted, batch=batch, seed=seed, repeats=how.repeats)
     stored = {"proxies": list(names), "batch": batch, "seed": seed, "repeats": how.repeats, "goal": at_last.to_json()}
     return made, described | {"evaluate": stored}
@@ -231,7 +202,7 @@ def make_clues(
     if callable(clues):
         return clues, {"names": list(clues.names)}
     if isinstance(evaluator, FunctionEvaluator) and how.data is not None:
-        built = replace(how, epochs=None, repeats=1, time_limit=None, amounts=None)
+        built = replace(how, epochs=None, repeats=1, workers=Workers(), amounts=None)
         evaluator, _ = network_evaluator(family, Goal((Objective("accuracy", "maximize"),)), built)
     if not isinstance(evaluator, NetworkEvaluator):
         raise SettingsError(
@@ -243,71 +214,17 @@ def make_clues(
     return made, {"names": list(names), "batch": batch, "seed": seed}
 
 
-def make_budget(
-    searcher: str,
-    evaluations: int | None,
-    equivalents: float | None = None,
-    seconds: float | None = None,
-    fidelities: Sequence[float] | None = None,
-) -> Budget:
-    """A budget in which short evaluations count by their share, where the searcher asks for such.
-
-    Raises:
-        SettingsError: an unknown searcher, no limit, or one that is not positive.
-    """
-    searcher_options(searcher)
-    if _several(searcher, fidelities) and evaluations is not None:
-        equivalents = min(float(evaluations), math.inf if equivalents is None else equivalents)
-        evaluations = None
-    return Budget(evaluations, equivalents, seconds)
-
-
-def _several(searcher: str, fidelities: Sequence[float] | None) -> bool:
-    """Whether evaluations differ in length."""
-    kind = SEARCHERS[searcher]
-    return kind.several_fidelities and (fidelities is not None or not kind.fidelities_are_optional)
-
-
-def checked_amounts(
-    searcher: str, fidelities: Sequence[float] | None, epochs: int | None, evaluate: Any, stop_early: bool
-) -> Sequence[float] | None:
-    """What the user says of fidelities, checked; empty for all epochs, ``None`` for a searcher that has no use for them.
-
-    Raises:
-        SettingsError: they do not go with the searcher, the epochs or the evaluation.
-    """
-    searcher_options(searcher)
-    kind = SEARCHERS[searcher]
-    several = _several(searcher, fidelities)
-    if not kind.several_fidelities and fidelities is not None:
-        able = ", ".join(name for name, kind in SEARCHERS.items() if kind.several_fidelities)
-        raise SettingsError(f"{searcher} evaluates everything in full; for fidelities take one of {able}")
-    if several and stop_early:
-        raise SettingsError(f"{searcher} decides itself what is trained on; leave out stopping early")
-    if several and evaluate is not None and fidelities is None:
-        raise SettingsError(
-            f"{searcher} needs fidelities=(small, ..., full), and evaluate(architecture, fidelity=...) that heeds them"
-        )
-    if not several:
-        return None
-    if fidelities is None:
-        return ()
-    if not fidelities or list(fidelities) != sorted(set(fidelities)) or not fidelities[0] > 0:
-        raise SettingsError(f"fidelities must be positive and ascending, not {list(fidelities)}")
-    if evaluate is None and any(amount != int(amount) for amount in fidelities):
-        raise SettingsError(f"fidelities are whole epochs, not {list(fidelities)}")
-    if evaluate is None and epochs not in (None, fidelities[-1]):
-        raise SettingsError(f"the last of the fidelities is a full training: {fidelities[-1]:g} epochs, not {epochs}")
-    return fidelities
-
-
-def refuse_for_scores(searcher: str, budget: Budget, stop_early: bool) -> None:
-    """Refuse what only makes sense with trainings.
+def check_scores(scores: str | None, batch: int | None, searcher: str, budget: Budget, stop_early: bool) -> None:
+    """Refuse what only makes sense with trainings where there are scores, and a batch for scores where there are none.
 
     Raises:
         SettingsError: it was asked for.
     """
     searcher_options(searcher)
+    if scores is None:
+        if batch is not None:
+            raise SettingsError("a batch for proxies goes with evaluate proxy:NAME; leave it out")
+        return
     if SEARCHERS[searcher].several_fidelities:
         raise SettingsError(f"{searcher} varies the length of trainings, and scores of untrained networks have none")
     if stop_early:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import cloudpickle
 
 from archwright import subprocesses
-from archwright.errors import StudyError
+from archwright.errors import SettingsError, StudyError
 from archwright.evaluation import Evaluation
 from archwright.space import Architecture
 from archwright.subprocesses import cores
@@ -174,6 +174,31 @@ class Processes:
         for worker in self._workers:
             worker.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many processes evaluate, and on what terms (see :class:`Processes`); with none, this process does.
+
+    Raises:
+        SettingsError: a number that cannot be.
+    """
+
+    count: int = 0
+    threads: int | None = None
+    time_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise SettingsError(f"workers must be 0 or more, not {self.count}")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"threads must be at least 1, not {self.threads}")
+
+    def executor(self, evaluator: Evaluator, logs: Path | None = None) -> Executor:
+        """What runs the evaluator."""
+        if self.count == 0:
+            return InProcess(evaluator)
+        return Processes(evaluator, self.count, time_limit=self.time_limit, threads=self.threads, logs=logs)
 
 
 class _Worker:

@@ -13,7 +13,8 @@ from archwright.families import family_from, family_from_spec
 from archwright.families.base import Family
 from archwright.space import Space
 from archwright.study.record import StudyRecord
-from archwright.study.storage import load_settings_file, load_trials
+from archwright.study.settings import load_settings_file
+from archwright.study.storage import load_trials
 
 if TYPE_CHECKING:
     from torch import nn

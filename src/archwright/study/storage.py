@@ -18,12 +18,7 @@ study is opened was in flight when the study was interrupted; it is evaluated ag
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,20 +26,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from archwright.errors import StudyError
 from archwright.evaluation import Evaluation, Goal
 from archwright.space import Architecture, Space
-from archwright.study.record import Trial, write_json
+from archwright.study.claims import Lease, lock_folder
+from archwright.study.database import OURS, connect, first_line, may_pass, read_settings, storage_url, study_name
+from archwright.study.record import Trial
 
 T = TypeVar("T")
-OURS = "archwright"
-LEASE_SECONDS = 60.0
 _STATES = {"ok": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -78,9 +73,9 @@ class Store:
         self.url = url
         self._ids: dict[int, int] = {}
         self._lock: FileLock | None = None
-        self._lease: _Lease | None = None
+        self._lease: Lease | None = None
         if path is not None:
-            self._lock = _lock_folder(path)
+            self._lock = lock_folder(path)
         self._storage: BaseStorage = self._connect()
         self._study: int | None = None
         self.name = study_name(self._storage, path, url)
@@ -104,7 +99,7 @@ class Store:
             self.set(OURS, dict(settings))
             self.set("metric_names", [o.metric for o in goal.objectives], system="study:metric_names")
         if self.url is not None and self._lock is not None:
-            self._lease = _Lease(self)
+            self._lease = Lease(self)
         return stored
 
     def close(self) -> None:
@@ -204,108 +199,19 @@ class Store:
             try:
                 return action()
             except SQLAlchemyError as error:
-                if attempt == tries - 1 or not _may_pass(error):
+                if attempt == tries - 1 or not may_pass(error):
                     raise StudyError(self._refusal(error)) from error
             except optuna.exceptions.StorageInternalError as error:
-                if attempt == tries - 1 or not _may_pass(error):
+                if attempt == tries - 1 or not may_pass(error):
                     raise StudyError(self._refusal(error)) from error
             time.sleep(0.1 * 2**attempt)
         raise AssertionError("unreachable")
 
     def _refusal(self, error: Exception) -> str:
         return (
-            f"cannot write the study {self.path or self.url}: {_first_line(error)}; free disk space or make it "
+            f"cannot write the study {self.path or self.url}: {first_line(error)}; free disk space or make it "
             "writable, then run the same command again: all evaluations stored so far are kept"
         )
-
-
-class _Lease:
-    """A claim on a study in a shared database, renewed while its owner lives."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._owner = uuid.uuid4().hex
-        held = store.get("lease")
-        if held and held["until"] > time.time():
-            raise StudyError(
-                f"the study {store.name!r} in this database is in use by process {held['pid']} on {held['host']}; wait "
-                f"until it ends (a dead one lets go after {LEASE_SECONDS:.0f} s), or use --workers for more speed"
-            )
-        self._renew()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self._thread.start()
-
-    def _renew(self) -> None:
-        until = time.time() + LEASE_SECONDS
-        claim = {"owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "until": until}
-        self._store.set("lease", claim)
-
-    def _keep(self) -> None:
-        while not self._stop.wait(LEASE_SECONDS / 3):
-            self._renew()
-
-    def end(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._store.set("lease", None)
-
-
-def storage_url(path: Path | None, url: str | None) -> str:
-    """The database of a study: the one named, or SQLite in the study's folder."""
-    if url is not None:
-        return url
-    if path is None:
-        raise StudyError("a study needs a folder or a database")
-    return f"sqlite:///{(path / 'study.db').absolute()}"
-
-
-def connect(url: str) -> BaseStorage:
-    """Connect to a database as Optuna does.
-
-    Raises:
-        StudyError: it cannot be opened, or is not a database of Optuna's.
-    """
-    if url.startswith("sqlite:///"):
-        file = Path(url.removeprefix("sqlite:///"))
-        if file.is_file() and file.stat().st_size and not file.open("rb").read(16).startswith(b"SQLite format 3"):
-            raise StudyError(f"{file} is not an SQLite database; name another --study, or move this file away")
-    for attempt in range(8):
-        try:
-            return RDBStorage(url)
-        except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
-            if attempt == 7 or not (_may_pass(error) or _made_meanwhile(error)):
-                raise StudyError(f"cannot open the database {url}: {_first_line(error)}") from error
-        except (RuntimeError, SQLAlchemyError, ImportError, ValueError) as error:
-            raise StudyError(f"the database {url} cannot hold a study: {_first_line(error)}") from error
-        time.sleep(0.1 * 2**attempt)  # another process is making the tables
-    raise AssertionError("unreachable")
-
-
-def study_name(storage: BaseStorage, path: Path | None, url: str | None) -> str:
-    """A study is named after its folder; a folder that was renamed keeps the one study of its own database."""
-    if url is None:
-        names = [s.study_name for s in storage.get_all_studies()]
-        if len(names) == 1:
-            return names[0]
-    return path.absolute().name if path is not None else "study"
-
-
-def read_settings(storage: BaseStorage, name: str) -> Mapping[str, Any] | None:
-    """Settings stored with a study, ``None`` where there is no study of this name.
-
-    Raises:
-        StudyError: there is one, but Archwright did not make it.
-    """
-    try:
-        study_id = storage.get_study_id_from_name(name)
-    except KeyError:
-        return None
-    attrs = storage.get_study_user_attrs(study_id)
-    if OURS not in attrs:
-        raise StudyError(f"the database holds a study {name!r} that Archwright did not make; use another --study")
-    settings: Mapping[str, Any] = attrs[OURS]
-    return settings
 
 
 def load_trials(path: Path, url: str | None) -> tuple[Mapping[str, Any], list[Trial], dict[str, Any]]:
@@ -333,41 +239,6 @@ def load_trials(path: Path, url: str | None) -> tuple[Mapping[str, Any], list[Tr
     frozen = [t for t in storage.get_all_trials(study_id) if "evaluation" in t.user_attrs]
     attrs = dict(storage.get_study_user_attrs(study_id))
     return settings, sorted((_trial(t) for t in frozen), key=lambda t: t.told), attrs
-
-
-def save_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings beside the database, for people and for :func:`load_trials`."""
-    try:
-        write_json(path / "settings.json", settings)
-    except OSError as error:
-        raise StudyError(f"cannot write in {path}: {error.strerror}") from error
-
-
-def load_settings_file(path: Path) -> Mapping[str, Any]:
-    """The settings written by :func:`save_settings`; empty when there are none."""
-    try:
-        data: Mapping[str, Any] = json.loads((path / "settings.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return data
-
-
-def _lock_folder(path: Path) -> FileLock:
-    if path.exists() and not path.is_dir():
-        raise StudyError(f"--study {path} is a file; name a folder")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / "study.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(
-            f"the study {path} is in use by another process; wait until it ends, or use --workers for more speed"
-        ) from None
-    except OSError as error:
-        raise StudyError(
-            f"cannot write in {path}: {error.strerror}; choose a --study folder that is writable"
-        ) from error
-    return lock
 
 
 def _conversation(trial: Running | Trial) -> dict[str, Any]:
@@ -403,17 +274,3 @@ def _running(frozen: FrozenTrial) -> Running:
         conversation.get("fidelity", 1.0),
         conversation.get("parent"),
     )
-
-
-def _made_meanwhile(error: Exception) -> bool:
-    """Whether another process was making the same tables and rows at the same moment."""
-    return any(sign in str(error) for sign in ("already exists", "UNIQUE constraint failed", "duplicate key"))
-
-
-def _may_pass(error: Exception) -> bool:
-    return "locked" in str(error) or "busy" in str(error)
-
-
-def _first_line(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return str(cause).strip().split("\n")[0] or type(error).__name__

@@ -9,7 +9,8 @@ from archwright.errors import SettingsError
 from archwright.evaluation import Goal
 from archwright.space import Architecture
 from archwright.study.record import rank
-from archwright.study.storage import load_settings_file, load_trials
+from archwright.study.settings import load_settings_file
+from archwright.study.storage import load_trials
 
 MOST = 10
 

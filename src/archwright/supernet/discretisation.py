@@ -1,6 +1,6 @@
 """From architecture parameters to cells: which pairs of operation and predecessor each node keeps.
 
-Ties go to the lower predecessor, then to the operation that comes first.
+Ties go to the lower predecessor, then to the operation that comes first. Operations that an edge does not have are never kept.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from archwright.errors import SettingsError, unknown
 from archwright.layers.cells import NONE
-from archwright.supernet.relaxation import bundles
+from archwright.supernet.relaxation import FAR, bundles
 
 Pair = tuple[str, int]
 Nodes = list[list[Pair]]
 """Per node its pairs of operation and predecessor."""
+Key = tuple[float, int, int]
+"""A pair by its score, predecessor and operation."""
 Discretisation = Callable[[Tensor, int, Sequence[str], bool], Nodes]
 """``(alpha, nodes, operations, none_selectable) -> cell``."""
 
@@ -85,14 +87,10 @@ def distinct(
         k: predecessors kept per node.
         edge_score: rank edges by the probability of their best operation, or by its raw parameter.
     """
-    scores = _finite(alpha).softmax(dim=1) if edge_score == "softmax" else _finite(alpha)
-    cell = []
-    for pairs in _candidates(scores, nodes, operations, none_selectable):
-        best: dict[int, tuple[float, int, int]] = {}
-        for key in sorted(pairs):
-            best.setdefault(key[1], key)
-        cell.append(_named(sorted(best.values())[:k], operations))
-    return cell
+    own = _finite(alpha)
+    scores = own.softmax(dim=1) if edge_score == "softmax" else own
+    found = _candidates(own, scores, nodes, operations, none_selectable)
+    return [_named(_best(pairs, k, 1), operations) for pairs in found]
 
 
 def pairs_over_node(
@@ -103,9 +101,33 @@ def pairs_over_node(
     Predecessors may repeat and may be unused (Jiang et al. 2019; Herron 2023, section 4.2).
     """
     cell = []
-    for j, pairs in enumerate(_candidates(_finite(alpha), nodes, operations, none_selectable)):
+    own = _finite(alpha)
+    for j, pairs in enumerate(_candidates(own, own, nodes, operations, none_selectable)):
         cell.append(_named(sorted(pairs)[: j + 2 if k is None else k], operations))
     return cell
+
+
+def open_gates(
+    alpha: Tensor,
+    nodes: int,
+    operations: Sequence[str],
+    none_selectable: bool,
+    k: int | None = None,
+    per_edge: int | None = None,
+    threshold: float = 0.85,
+) -> Nodes:
+    """The pairs whose gate, the sigmoid of alpha, reaches a threshold; a node may keep none (FairDARTS, Chu et al. 2020).
+
+    Args:
+        alpha, nodes, operations, none_selectable: as :func:`distinct` takes them.
+        k: predecessors that a node may keep, those with the largest gates; all without.
+        per_edge: operations that an edge may keep, likewise.
+        threshold: of the gates.
+    """
+    own = _finite(alpha)
+    found = _candidates(own, own.sigmoid(), nodes, operations, none_selectable)
+    kept = [[key for key in _best(pairs, k, per_edge) if -key[0] >= threshold] for pairs in found]
+    return [_named(keys, operations) for keys in kept]
 
 
 EDGE_SCORES = ("softmax", "alpha")
@@ -113,25 +135,60 @@ DISCRETISATIONS: Mapping[str, Discretisation] = {
     "darts": distinct,
     "idarts": pairs_over_node,
     "xdarts": partial(pairs_over_node, k=None),
+    "sparse": partial(open_gates, k=2, per_edge=1),
+    "edge": partial(open_gates, per_edge=2),
+    "complete": open_gates,
 }
+COUNTED = ("darts", "idarts", "sparse")
+"""Those that keep so many edges of every node."""
+THRESHOLDED = ("sparse", "edge", "complete")
+"""Those that compare independent gates with a threshold."""
 
 
-def discretisation(name: str, relaxed_by: str = "softmax", edge_score: str = "") -> Discretisation:
+def discretisation(
+    name: str, relaxed_by: str = "softmax", edge_score: str = "", kept: int = 0, threshold: float | None = None
+) -> Discretisation:
     """A discretisation by name, ranking edges by what the relaxation compares.
 
     Under independent gates DARTS's cells rank edges by their largest gate, that is by alpha itself; so they do with the
     ``edge_score`` ``alpha``. Where a node's pairs share one softmax both scores give the same order.
 
+    Args:
+        name: of :data:`DISCRETISATIONS`.
+        relaxed_by: the relaxation's name.
+        edge_score: of :func:`distinct`.
+        kept: edges that a node keeps, where the discretisation says how many; its own number, 2, with 0.
+        threshold: of :func:`open_gates`, 0.85 without.
+
     Raises:
-        SettingsError: none has this name, or an unknown score.
+        SettingsError: none has this name, an unknown score, or a number that is out of range or would change nothing.
     """
+    _check(name, relaxed_by, kept, threshold)
     if edge_score not in ("", *EDGE_SCORES):
         raise SettingsError(unknown("edge score", edge_score, EDGE_SCORES))
+    more: dict[str, Any] = {"k": kept} if kept else {}
+    if threshold is not None:
+        more["threshold"] = threshold
+    if name == "darts":
+        more["edge_score"] = edge_score or ("alpha" if relaxed_by == "sigmoid" else "softmax")
+    return partial(DISCRETISATIONS[name], **more)
+
+
+def _check(name: str, relaxed_by: str, kept: int, threshold: float | None) -> None:
     if name not in DISCRETISATIONS:
         raise SettingsError(unknown("discretisation", name, DISCRETISATIONS))
-    if name != "darts":
-        return DISCRETISATIONS[name]
-    return partial(distinct, edge_score=edge_score or ("alpha" if relaxed_by == "sigmoid" else "softmax"))  # type: ignore[arg-type]
+    if not isinstance(kept, int) or isinstance(kept, bool) or kept < 0:
+        raise SettingsError(f"kept must be a whole number of at least 0, not {kept!r}")
+    if kept and name not in COUNTED:
+        raise SettingsError(f"kept would change nothing: cells of {name} keep as many edges as their rule says")
+    if name in THRESHOLDED and relaxed_by != "sigmoid":
+        raise SettingsError(f"cells of {name} compare gates with a threshold, and {relaxed_by} has none; take sigmoid")
+    if threshold is None:
+        return
+    if name not in THRESHOLDED:
+        raise SettingsError(f"threshold would change nothing: cells of {name} have none; {', '.join(THRESHOLDED)} do")
+    if not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise SettingsError(f"threshold must be a number between 0 and 1, not {threshold!r}")
 
 
 def _finite(alpha: Tensor) -> Tensor:
@@ -141,16 +198,25 @@ def _finite(alpha: Tensor) -> Tensor:
 
 
 def _candidates(
-    scores: Tensor, nodes: int, operations: Sequence[str], none_selectable: bool
-) -> list[list[tuple[float, int, int]]]:
-    """Per node ``(-score, predecessor, operation)``, so that sorting puts the best first and settles ties."""
+    alpha: Tensor, scores: Tensor, nodes: int, operations: Sequence[str], none_selectable: bool
+) -> list[list[Key]]:
+    """Per node the pairs that there are, ``(-score, predecessor, operation)``: sorting puts the best first and settles ties."""
     columns = [o for o, name in enumerate(operations) if none_selectable or name != NONE]
+    there = (alpha > FAR).tolist()
     found = []
     for rows in bundles(nodes):
-        values = scores[rows].tolist()
-        found.append([(-row[o], i, o) for i, row in enumerate(values) for o in columns])
+        values = list(enumerate(zip(scores[rows].tolist(), there[rows])))
+        found.append([(-row[o], i, o) for i, (row, has) in values for o in columns if has[o]])
     return found
 
 
-def _named(keys: list[tuple[float, int, int]], operations: Sequence[str]) -> list[Pair]:
+def _best(pairs: Sequence[Key], k: int | None, per_edge: int | None) -> list[Key]:
+    """The best pairs of every predecessor, of those ``k`` predecessors whose best one is better than the others'."""
+    edges: dict[int, list[Key]] = {}
+    for key in sorted(pairs):
+        edges.setdefault(key[1], []).append(key)
+    return sorted(key for edge in sorted(edges.values())[:k] for key in edge[:per_edge])
+
+
+def _named(keys: list[Key], operations: Sequence[str]) -> list[Pair]:
     return [(operations[o], i) for _, i, o in keys]

@@ -51,7 +51,8 @@ class Found:
 
     Attributes:
         choice: the discretised architecture.
-        curve: per joint epoch the mean losses, the entropy of the relaxation and the evaluation network's accuracy.
+        curve: per joint epoch the mean losses, the entropy of the relaxation, and the accuracy of the evaluation network, or of
+            the search network where the settings say so.
         seconds: wall time, over all sittings.
         complete: whether all epochs were done, or the architecture was stable.
         history: the architecture parameters after every joint epoch.
@@ -147,7 +148,7 @@ class _Search:
                 choice = self.duo.discretise()
                 if self.settings.eval_weights == "scratch":
                     self.updates.begin_again()
-                for again in range(self.settings.warmup_epochs):
+                for again in range(self.settings.warmup_epochs if self.settings.evaluates else 0):
                     half = self.train if self.updates.warm_up.split == "train" else self.val
                     self._alone(self.updates.warm_up, half, epoch, 10 + again, choice)
                 losses = self._joint(epoch, choice)
@@ -158,7 +159,8 @@ class _Search:
                 f"the search broke in epoch {epoch + 1}: {wrong[0]} is {point[wrong[0]]}; lower its learning rates"
             )
         if epoch >= self.settings.pretrain_epochs:
-            point["val_accuracy"] = self._accuracy(choice)
+            with seeded(derived_seed(self.seed, epoch, 3), self.device):
+                point["val_accuracy"] = self._accuracy(choice)
             point["entropy"] = self._entropy()
         return point
 
@@ -186,10 +188,12 @@ class _Search:
 
     @torch.no_grad()
     def _accuracy(self, choice: Any) -> float:
-        self.duo.teacher.eval()
+        duo, searching = self.duo, self.settings.curve == "search"
+        network, mix = (duo.student, duo.weights()) if searching else (duo.teacher, choice)
+        network.eval()
         right = torch.zeros((), device=self.device)
         for x, y in self.judge.batches(max(256, self.batch)):
-            right += (self.updates.outputs(self.duo.teacher, x, choice).logits.argmax(1) == y).sum()
+            right += (self.updates.outputs(network, x, mix).logits.argmax(1) == y).sum()
         return float(right) / len(self.judge)
 
     def _entropy(self) -> float:

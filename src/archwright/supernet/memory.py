@@ -49,11 +49,13 @@ def search_memory(duo: Duo, settings: JointSettings, data: Data) -> int:
     batch = min(settings.batch_size, len(data.train) // 2)
     student, networks = bytes_of(duo.student.parameters()), (duo.student, duo.teacher, duo.heads)
     held = sum(bytes_of(state(network).values()) for network in networks)
-    held += bytes_of([*duo.student.parameters(), *duo.teacher.parameters()]) + student
+    learning = [duo.student, duo.teacher] if settings.evaluates else [duo.student]
+    held += bytes_of([p for network in learning for p in network.parameters()]) + student
     if any(step.unrolled for step in settings.joint_steps):
         held += 3 * student
     trains = any("w_E" in step.updates for step in settings.joint_steps)
-    alive = _alive(networks, lambda: _step(duo, torch.rand(FEW, *data.input_shape), trains))
+    evaluates = settings.evaluates
+    alive = _alive(networks, lambda: _step(duo, torch.rand(FEW, *data.input_shape), evaluates, trains))
     return _scaled(held, alive - student, batch, data)
 
 
@@ -94,10 +96,12 @@ def _scaled(held: int, alive: int, batch: int, data: Data) -> int:
     return int(MARGIN * (held + examples + max(0, alive) * batch / FEW))
 
 
-def _step(duo: Duo, x: Tensor, trains_evaluation: bool) -> None:
+def _step(duo: Duo, x: Tensor, evaluates: bool, trains_evaluation: bool) -> None:
     with torch.set_grad_enabled(trains_evaluation):
-        taught = _outputs(duo.teacher.train(), duo.heads, x, duo.discretise())
-    loss = _outputs(duo.student.train(), duo.heads, x, duo.weights()).square().sum() + taught.detach().sum()
+        taught = [_outputs(duo.teacher.train(), duo.heads, x, duo.discretise())] if evaluates else []
+    loss = _outputs(duo.student.train(), duo.heads, x, duo.weights()).square().sum() + sum(
+        t.detach().sum() for t in taught
+    )
     torch.autograd.grad(loss, [*duo.architecture.values(), *duo.student.parameters()], allow_unused=True)
 
 
@@ -155,6 +159,26 @@ def mind_memory(
     if needed > free and memory != "ignore":
         raise SettingsError(f"{line}: lower {lower}, or go on regardless with --option memory=ignore")
     say(line)
+
+
+def mind_weights(
+    make: Callable[[], Sequence[nn.Module]], what: str, lower: str, *, device: str | torch.device, memory: Memory = "check"
+) -> None:  # fmt: skip
+    """Refuse networks of which not even the weights, their gradients and momentum have room, without making them.
+
+    Args:
+        make: networks, made here without memory.
+        what: needs them.
+        lower: what would need less.
+        device: where.
+        memory: ``ignore`` to go on where it is not enough.
+
+    Raises:
+        SettingsError: it is not enough.
+    """
+    with torch.device("meta"), seeded(0):
+        needed = 3 * sum(bytes_of(network.parameters()) for network in make())
+    mind_memory(needed, what, lower, device=device, say=lambda _: None, memory=memory)
 
 
 class Peak:

@@ -25,7 +25,7 @@ def find_method(name: str) -> Method:
     """A method by name, or ``file.py:name`` for one that a user's file declares.
 
     Raises:
-        SettingsError: there is none of this name.
+        SettingsError: there is none of this name, or it declares what there is not.
         FamilyError: the file breaks while it is imported.
     """
     path, colon, attribute = name.rpartition(":")
@@ -40,7 +40,18 @@ def find_method(name: str) -> Method:
     if not isinstance(found, Method):
         declared = [n for n, value in vars(module).items() if isinstance(value, Method)]
         raise SettingsError(f"{path} declares no method {attribute!r}; it has {', '.join(declared) or 'none'}")
+    _check_declared(name, found)
     return found
+
+
+def _check_declared(name: str, method: Method) -> None:
+    parts: Mapping[str, tuple[type, ...]] = {
+        "micro": (MicroSettings, EdgeSettings), "settings": (JointSettings,), "options": (RunOptions,), "training": (Training,),
+    }  # fmt: skip
+    for part, kinds in parts.items():
+        known = [f.name for kind in kinds for f in fields(kind)]
+        for wrong in set(getattr(method, part)) - set(known):
+            raise SettingsError(f"{name}: " + unknown(f"name in {part}", wrong, known))
 
 
 SEARCH: Mapping[str, Any] = {"crop": 4, "flip": True}

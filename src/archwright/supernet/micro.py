@@ -31,20 +31,21 @@ from archwright.layers.operations import MASTER, OPERATION_SETS, OPERATIONS, che
 from archwright.layers.templates import TEMPLATES, Template, cell_network
 from archwright.shapes import merged
 from archwright.space.cells import reductions
-from archwright.supernet.discretisation import ZeroConfiguration, discretisation, zeros
+from archwright.supernet.discretisation import Discretisation, ZeroConfiguration, discretisation, zeros
 from archwright.supernet.duo import Duo
 from archwright.supernet.joint import Found, OnEpoch, joint_search
 from archwright.supernet.losses import LATENCY, expected_latency
 from archwright.supernet.mixture import State, mixture
-from archwright.supernet.relaxation import bundles, initial, number_of_edges, relaxation
+from archwright.supernet.relaxation import FAR, bundles, initial, number_of_edges, relaxation
 from archwright.supernet.settings import JointSettings
 from archwright.supernet.tournament import Lists
 
-CellRule = Literal["darts", "idarts", "xdarts"]
-RELAXED_BY: Mapping[str, str] = {"darts": "softmax", "idarts": "node-softmax", "xdarts": "node-softmax"}
+CellRule = Literal["darts", "idarts", "xdarts", "sparse", "edge", "complete"]
+RELAXED_BY: Mapping[str, str] = {
+    "darts": "softmax", "idarts": "node-softmax", "xdarts": "node-softmax",
+    "sparse": "sigmoid", "edge": "sigmoid", "complete": "sigmoid",
+}  # fmt: skip
 """The relaxation that goes with each discretisation."""
-FAR = -1e4
-"""Stands for minus infinity at operations that an edge does not have; its softmax is exactly 0."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class MicroSettings:
         search_cells, evaluation_cells: of the search and of the evaluation network.
         edge_score: what DARTS's cells rank edges by, the ``softmax`` of alpha or ``alpha`` itself; what goes with the
             relaxation without.
+        kept: edges that a node keeps, in cells of ``darts``, ``idarts`` and ``sparse``; 2 with 0.
+        threshold: that a gate must reach to be kept, in cells of ``sparse``, ``edge`` and ``complete``; 0.85 without.
         evaluation_affine: whether the evaluation network's batch norms scale and shift.
         zeros: what stands for "no operation" in each phase, ``V0`` to ``V4`` (table 3.1).
         template: what surrounds the cells.
@@ -82,6 +85,8 @@ class MicroSettings:
     search_cells: int = 8
     evaluation_cells: int = 20
     edge_score: str = ""
+    kept: int = 0
+    threshold: float | None = None
     evaluation_affine: bool = False
     zeros: str = "V1"
     template: Template = TEMPLATES["base"]
@@ -91,7 +96,7 @@ class MicroSettings:
         if self.cell not in RELAXED_BY:
             raise SettingsError(unknown("cell rule", self.cell, RELAXED_BY))
         relaxation(self.relaxed_by)
-        discretisation(self.cell, self.relaxed_by, self.edge_score)
+        self.discretised()
         if not isinstance(self.evaluation_affine, bool):
             raise SettingsError(f"evaluation_affine must be true or false, not {self.evaluation_affine!r}")
         if min(self.nodes, self.channels) < 1 or min(self.search_cells, self.evaluation_cells) < 3:
@@ -103,11 +108,20 @@ class MicroSettings:
         for name in self.columns:
             if name not in OPERATIONS and name != NONE:
                 raise SettingsError(unknown("operation", name, OPERATIONS))
+        if NONE in self.operations:
+            raise SettingsError("none is no operation among others; zeros (V0 to V4) says what stands for it")
+        twice = [name for name in self.operations if self.operations.count(name) > 1]
+        if twice:
+            raise SettingsError(f"the operation {twice[0]} is named twice")
 
     @property
     def relaxed_by(self) -> str:
         """The relaxation's name."""
         return self.relaxation or RELAXED_BY[self.cell]
+
+    def discretised(self) -> Discretisation:
+        """The rule by which alpha becomes cells."""
+        return discretisation(self.cell, self.relaxed_by, self.edge_score, self.kept, self.threshold)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -172,7 +186,7 @@ class MixedCell(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.inputs = CellInputs(before, last, width, last_reduced, affine=False)
-        self.kind, self.rows = kind, bundles(nodes)
+        self.kind, self.rows, self.stride = kind, bundles(nodes), 2 if reduces else 1
         self.columns = {name: i for i, name in enumerate(columns)}
         self.edges = nn.ModuleList(
             nn.ModuleDict(
@@ -194,8 +208,12 @@ class MixedCell(nn.Module):
                 edges = [(self._edge(row), weights[row * own.shape[1] :]) for row in range(rows.start, rows.stop)]
                 states.append(State(mixture(states, edges, self.columns)))
             else:
-                states.append(State(sum_of([self._edge(rows.start + i)[name](states[i].x) for name, i in own[j]])))
+                kept = [self._edge(rows.start + i)[name](states[i].x) for name, i in own[j]]
+                states.append(State(sum_of(kept) if kept else self._zeros(states[0].x)))
         return torch.cat([state.x for state in states[2:]], dim=1)
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
     def _edge(self, row: int) -> nn.ModuleDict:
         return cast(nn.ModuleDict, self.edges[row])
@@ -282,7 +300,7 @@ def micro_duo(
     if micro.evaluation_affine:
         with_affine(networks[1])
     relaxed = relaxation(micro.relaxed_by)
-    discrete = discretisation(micro.cell, micro.relaxed_by, micro.edge_score)
+    discrete = micro.discretised()
     bare = [i for i, name in enumerate(columns) if name == "skip_connect" or "_pool_" in name]
 
     def masked(kind: str) -> Tensor:
@@ -309,7 +327,7 @@ def micro_duo(
 def random_cells(micro: MicroSettings, seed: int) -> dict[str, Nodes]:
     """Cells without a search: normal parameters, discretised as the search would (the baseline of Herron 2023, 3.2.2)."""
     generator = torch.Generator().manual_seed(derived_seed(seed, 22))
-    discrete, columns = discretisation(micro.cell, micro.relaxed_by, micro.edge_score), micro.columns
+    discrete, columns = micro.discretised(), micro.columns
     alpha = {k: torch.randn(number_of_edges(micro.nodes), len(columns), generator=generator) for k in micro.kinds}
     return {k: discrete(own, micro.nodes, columns, micro.zero.selectable) for k, own in alpha.items()}
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.layers.blocks import DilatedConv, ReLUConvBN, SeparableConv
-from archwright.layers.normed import Normed, foldable, weighted_sum
+from archwright.layers.depthwise import DepthwiseConv
+from archwright.layers.normed import Normed, channel_means, foldable, weighted_sum
 from archwright.layers.operations import Random, Zero
 
 Edge = tuple[nn.ModuleDict, Sequence[Tensor]]
@@ -34,6 +35,11 @@ class State:
     def rectified(self) -> Tensor:
         """``relu(x)``."""
         return torch.relu(self.x)
+
+    @cached_property
+    def means(self) -> Tensor:
+        """Of the channels of :attr:`rectified`."""
+        return channel_means(self.rectified)
 
     def once(self, name: str, made: nn.Module) -> Tensor:
         """Output of an operation, which depends on its name alone."""
@@ -76,12 +82,18 @@ def _nothing(states: Sequence[State], edges: Sequence[Edge]) -> Tensor:
 
 def _unfinished(state: State, made: nn.Sequential) -> Normed:
     """An operation up to its last pointwise convolution and norm."""
-    x, layers = state.rectified, list(made)
+    x, means, layers = state.rectified, state.means, list(made)
     for first in range(0, len(layers) - 4, 4):
-        _, depthwise, pointwise, norm = layers[first : first + 4]
-        one: Normed = depthwise(x), cast(nn.Conv2d, pointwise), cast(nn.BatchNorm2d, norm)
+        one = _normed(x, means, layers[first + 1 : first + 4])
         x = functional.relu(weighted_sum([one], [x.new_ones(())], [], []), inplace=True)
-    return layers[-3](x), cast(nn.Conv2d, layers[-2]), cast(nn.BatchNorm2d, layers[-1])
+        means = channel_means(x)
+    return _normed(x, means, layers[-3:])
+
+
+def _normed(x: Tensor, means: Tensor, layers: Sequence[nn.Module]) -> Normed:
+    depthwise, pointwise, norm = layers
+    maps, centre = cast(DepthwiseConv, depthwise).centred(x, means)
+    return Normed(maps, centre, cast(nn.Conv2d, pointwise), cast(nn.BatchNorm2d, norm))
 
 
 def _whole(state: State, name: str, made: nn.Module) -> Tensor:

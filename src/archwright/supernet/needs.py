@@ -11,10 +11,10 @@ from archwright.layers.cells import Nodes
 from archwright.shapes import merged
 from archwright.supernet.duo import Duo
 from archwright.supernet.hierarchical import TYPES, macro_duo, macro_settings, micro_settings
-from archwright.supernet.memory import Peak, mind_memory, search_memory
+from archwright.supernet.memory import Peak, mind_memory, mind_weights, search_memory
 from archwright.supernet.methods import OneShot
-from archwright.supernet.micro import MicroSettings, micro_duo
-from archwright.supernet.nasbench201 import EdgeSettings, edge_duo
+from archwright.supernet.micro import MicroSettings, micro_duo, mixed_network
+from archwright.supernet.nasbench201 import EdgeSettings, MixedNetwork, edge_duo
 from archwright.supernet.settings import JointSettings
 
 Say = Callable[[str], object]
@@ -28,7 +28,12 @@ def mind_cells(
     Raises:
         SettingsError: there is not enough, and the options do not say that this is to be ignored.
     """
-    duo = micro_duo(micro, merged(data.input_shape)[0], data.num_classes, asked.seed)[0]
+    c_in, both = merged(data.input_shape)[0], (micro.search_cells, micro.evaluation_cells)
+    mind_weights(
+        lambda: [mixed_network(micro, c_in, data.num_classes, cells) for cells in both], "the search of cells",
+        "channels, search_cells, evaluation_cells, nodes or the operations", device=asked.device, memory=asked.run.memory,
+    )  # fmt: skip
+    duo = micro_duo(micro, c_in, data.num_classes, asked.seed)[0]
     _mind(asked, data, duo, settings, say, "the search of cells", processes)
 
 
@@ -57,7 +62,12 @@ def mind_edges(asked: OneShot, data: Data, edge: EdgeSettings, settings: JointSe
     Raises:
         SettingsError: see :func:`mind_cells`.
     """
-    duo = edge_duo(edge, merged(data.input_shape)[0], data.num_classes, asked.seed)
+    c_in, both = merged(data.input_shape)[0], (edge.search_cells, edge.evaluation_cells)
+    mind_weights(
+        lambda: [MixedNetwork(edge, c_in, data.num_classes, cells, "") for cells in both], "the search of the cell",
+        "channels, search_cells, evaluation_cells or stages", device=asked.device, memory=asked.run.memory,
+    )  # fmt: skip
+    duo = edge_duo(edge, c_in, data.num_classes, asked.seed)
     _mind(asked, data, duo, settings, say, "the search of the cell")
 
 

@@ -17,6 +17,10 @@ Relaxation = Callable[[Tensor, int, "torch.Generator | None"], Tensor]
 """``(alpha, nodes, generator) -> weights`` of the same shape; the generator is for the relaxations that sample."""
 
 
+FAR = -1e4
+"""Stands for minus infinity at operations that an edge does not have; its softmax and its gate are exactly 0."""
+
+
 def bundles(nodes: int) -> list[slice]:
     """The rows of the edges that enter each node."""
     starts = [j * (j + 3) // 2 for j in range(nodes + 1)]

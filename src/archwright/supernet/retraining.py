@@ -23,10 +23,11 @@ from archwright.families import Family, for_shape, get_family
 from archwright.families.hierarchical import architecture_of
 from archwright.genotypes import parse_cells
 from archwright.genotypes.networks import darts_family
+from archwright.genotypes.reading import AROUND
 from archwright.layers.cells import Nodes
 from archwright.layers.templates import plain
 from archwright.space import Architecture
-from archwright.supernet.memory import mind_memory, training_memory
+from archwright.supernet.memory import mind_memory, mind_weights, training_memory
 from archwright.supernet.micro import MicroSettings
 from archwright.supernet.options import RunOptions
 
@@ -69,6 +70,20 @@ def cells_design(cells: Mapping[str, Nodes], micro: MicroSettings, size: Mapping
     none = {"none": micro.zero.retraining} if micro.zero.retraining else {}
     found = parse_cells({kind: [list(node) for node in nodes] for kind, nodes in cells.items()})
     return Design(*darts_family(found, plain(micro.template), tower=True, **none, **size))
+
+
+def check_kept(genotype: Mapping[str, Any]) -> None:
+    """Refuse to train cells that are empty.
+
+    Raises:
+        SettingsError: no node of any cell keeps an operation.
+    """
+    cells = [nodes for kind, nodes in genotype.items() if kind not in AROUND and not isinstance(nodes, str)]
+    if cells and not any(pairs for nodes in cells for pairs in nodes):
+        raise SettingsError(
+            "no operation's gate reached the threshold, so that the cells are empty; search longer, or with another "
+            "--option threshold or cell=darts. --no-retrain keeps the architecture parameters of this search"
+        )
 
 
 def template_design(version: str, cells: Mapping[str, Nodes], choice: Sequence[int], channels: int) -> Design:
@@ -115,6 +130,10 @@ def retrain(
     """
     where = resolve_device(device)
     family = for_shape(design.family, data.input_shape)
+    mind_weights(
+        lambda: [family.build(design.architecture, data.input_shape, data.num_classes)], "retraining",
+        "channels and cells with --set", device=where, memory=run.memory,
+    )  # fmt: skip
     with seeded(derived_seed(seed, 60)):
         network = family.build(design.architecture, data.input_shape, data.num_classes)
     params = sum(p.numel() for p in family.deploy(network).parameters())
@@ -145,6 +164,8 @@ def retrain(
         **binary,
     }  # fmt: skip
     held_out = trained.metrics if run.retrain_on == "train" else {}
+    if "accuracy" in held_out:
+        figures["val_accuracy"] = held_out["accuracy"]
     return network, figures, {**held_out, "params": params}
 
 
@@ -211,6 +232,7 @@ def export_found(
     try:
         asked, result = (json.loads((study / name).read_text()) for name in (SETTINGS, RESULT))
         design = read_design(result)
+        check_kept(result["genotype"])
         described, training = asked["dataset"], Training.from_json(asked["training"])
         options = {"run": RunOptions(**asked["run"]), "given": asked["given"]}
     except (OSError, ValueError, KeyError) as error:

@@ -34,6 +34,7 @@ from archwright.supernet.retraining import (
     SETTINGS,
     Design,
     cells_design,
+    check_kept,
     export,
     retrain,
     template_design,
@@ -85,6 +86,7 @@ def run_oneshot(
         result["ranking"] = judge(result)
     files: dict[str, Path] = {}
     if asked.retrain:
+        check_kept(found.genotype)
         for name, design in found.designs.items():
             say(f"retraining, {training.epochs} epochs ({name})")
             result[name], made = _retrained(asked, design, data, training, folder, name, say)
@@ -285,7 +287,7 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
     """Make a folder this run's, or refuse one of another run.
 
     Raises:
-        SettingsError: it holds other settings, or cannot be read.
+        SettingsError: it holds other settings, or cannot be read or written.
     """
     identity = {
         "family": asked.family, "method": asked.method, "options": asked.searching, "network": dict(asked.network), "seed": asked.seed,
@@ -303,10 +305,13 @@ def claim(folder: Path, asked: OneShot, data: Data) -> None:
             raise SettingsError(
                 f"{folder} holds a search with other settings ({', '.join(differing)}); take another folder"
             )
-    folder.mkdir(parents=True, exist_ok=True)
     run = {"run": asdict(asked.run), "given": sorted(asked.training)}
     loose = run | {"training": asked.final()[1].to_json(), "device": asked.device, "command": list(asked.command)}
-    write_json(path, {**identity, **loose, "dataset": data.description()})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {**identity, **loose, "dataset": data.description()})
+    except OSError as error:
+        raise SettingsError(f"the study cannot be kept in {folder}: {error.strerror}; name another folder") from error
 
 
 def _plain(nodes: Nodes) -> list[list[list[Any]]]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from archwright.errors import SettingsError
-from archwright.supernet.steps import Step, also, icdarts, shrinkage
+from archwright.supernet.steps import Step, also, icdarts, reads_evaluation, shrinkage, without_evaluation
 
 SWITCHES = ("e_split", "e_distill", "s_distill")
 """Settings that describe the steps of ICDARTS and its relatives."""
 CHOICES = {
     "warmup_split": ("train", "val"), "e_split": ("train", "val"), "distill_loss": ("kl", "smooth_l1"),
     "kl_reduction": ("batchmean", "mean"), "distill_on": ("concat", "sum"), "ce_on": ("main", "merged"),
-    "eval_weights": ("pool", "scratch"), "teacher_norm": ("batch", "moving", "running"),
+    "eval_weights": ("pool", "scratch"), "teacher_norm": ("batch", "moving", "running"), "curve": ("evaluation", "search"),
 }  # fmt: skip
 
 
@@ -52,6 +52,8 @@ class JointSettings:
         alpha_l1: penalty on the absolute parameters of pooling and identity, falling linearly to 0; 5 in public code of CDARTS.
         alpha_l1_share: share of the joint epochs after which it is 0.
         stable_epochs: end the search when the discretised architecture has stayed the same for so many epochs; 0 for never.
+        curve: the network whose validation accuracy is noted after every epoch. With ``search`` an evaluation network that
+            nothing else reads, as in DARTS, is neither warmed up nor trained.
         steps: of the joint phase; without, those that ``e_split``, ``e_distill`` and ``s_distill`` describe.
 
     Raises:
@@ -92,6 +94,7 @@ class JointSettings:
     alpha_l1: float = 0.0
     alpha_l1_share: float = 0.2
     stable_epochs: int = 0
+    curve: Literal["evaluation", "search"] = "evaluation"
     steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
@@ -132,7 +135,14 @@ class JointSettings:
     def joint_steps(self) -> tuple[Step, ...]:
         """Of the joint phase."""
         steps = self.steps or icdarts(self.e_split, self.e_distill, self.s_distill)
+        if self.curve == "search":
+            steps = without_evaluation(steps)
         return also(steps, "a", shrinkage) if self.alpha_l1 else steps
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the curve or a step of the joint phase reads the evaluation network."""
+        return self.curve == "evaluation" or any(map(reads_evaluation, self.joint_steps))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that tells two settings apart."""

@@ -218,6 +218,21 @@ def also(steps: Sequence[Step], group: Group, loss: Loss) -> tuple[Step, ...]:
     return tuple(replace(s, losses=(*s.losses, loss)) if group in s.updates else s for s in steps)
 
 
+SILENT: tuple[Loss, ...] = (search, latency, shrinkage)
+"""Losses that do not read the evaluation network."""
+
+
+def reads_evaluation(step: Step) -> bool:
+    """Whether a loss of the step may read the evaluation network; one that is not of this module is taken to."""
+    return any(loss not in SILENT for loss in step.losses)
+
+
+def without_evaluation(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same steps but for those of the evaluation network alone, unless others read it."""
+    others = tuple(step for step in steps if step.updates != ("w_E",))
+    return tuple(steps) if any(map(reads_evaluation, others)) else others
+
+
 def darts(unrolled: bool) -> tuple[Step, ...]:
     """DARTS (Liu et al. 2019), first or second order; the evaluation network learns beside it, for the curve alone."""
     return (

@@ -123,10 +123,18 @@ class DeepEnsemble:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, head: int = 0) -> Tensor:
-        """``members x n`` predictions of a head; in parts that stay in the cache, which halves the time of a whole space."""
+        """``members x n`` predictions of a head; a member and a part at a time, so that what is at work stays in the cache."""
         parts = torch.split(inputs.to(self.device, torch.float32), PART)
-        found = [self._forward(x.expand(self.members, *x.shape), [head])[..., 0] for x in parts]
+        found = [torch.stack([self._member(k, x, head) for k in range(self.members)]) for x in parts]
         return torch.cat(found, dim=1).cpu()
+
+    def _member(self, k: int, x: Tensor, head: int) -> Tensor:
+        """``n`` predictions of one member."""
+        block, (out, shift) = self.heads[head]
+        for weight, bias, gain, offset in (*self.trunk, block):
+            x = functional.layer_norm(torch.addmm(bias[k], x, weight[k]), weight.shape[2:], gain[k], offset[k])
+            x = functional.silu(x, inplace=True)
+        return torch.addmv(shift[k], x, out[k, :, 0])
 
     def _forward(self, x: Tensor, heads: Sequence[int]) -> Tensor:
         """``members x batch x inputs`` to ``members x batch x heads``."""

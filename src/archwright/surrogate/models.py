@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from archwright.errors import SettingsError, SpaceError, unknown
 from archwright.space import Architecture, Space
-from archwright.space.structures import Structure, weisfeiler_lehman
 from archwright.surrogate.base import Matrix, Prediction, Regressor, has_cells_only
 from archwright.surrogate.deep import DeepEnsemble
 from archwright.surrogate.graphs import GraphNetwork
 from archwright.surrogate.perceptrons import Perceptrons
 from archwright.surrogate.pretraining import encoded
+from archwright.surrogate.processes import HammingProcess, MaternProcess, PathProcess, WeisfeilerLehmanProcess
 
 
 class DeepEnsembleSurrogate(Regressor):
@@ -77,117 +75,11 @@ class BananasSurrogate(Regressor):
         return _spread(self._ensemble.predict(rows))
 
 
-class GaussianProcess(Regressor):
-    """A Gaussian process; scale, length and noise have the highest marginal likelihood. Predictions include the noise."""
-
-    def _fit(self, rows: Matrix, targets: Matrix) -> None:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import WhiteKernel
-
-        kernel = self._scaled() + WhiteKernel(0.1, (1e-4, 1.0))
-        self._process = GaussianProcessRegressor(kernel, random_state=self.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(rows, targets)
-
-    def _predict(self, rows: Matrix) -> Prediction:
-        mean, std = self._process.predict(rows, return_std=True)
-        return np.asarray(mean), np.asarray(std)
-
-    def _scaled(self) -> Any:
-        """The kernel with its scale."""
-        from sklearn.gaussian_process.kernels import ConstantKernel
-
-        return ConstantKernel(1.0, (1e-2, 1e2)) * self._kernel()
-
-    @abstractmethod
-    def _kernel(self) -> Any:
-        """Of scikit-learn, with values of about 1."""
-
-
-class MaternProcess(GaussianProcess):
-    """With a Matern kernel of smoothness 5/2 on the one-hot distance, and scale 1: for integers and reals beside choices."""
-
-    summary: ClassVar[str] = "Gaussian process with a Matern kernel, one-hot"
-
-    def _scaled(self) -> Any:
-        return self._kernel()
-
-    def _kernel(self) -> Any:
-        from sklearn.gaussian_process.kernels import Matern
-
-        return Matern(2.0, (0.1, 100.0), nu=2.5)
-
-
-class HammingProcess(GaussianProcess):
-    """With the kernel ``exp(-d / l^2)``, where ``d`` is how many parameters differ (half the squared one-hot distance)."""
-
-    summary: ClassVar[str] = "Gaussian process of how many parameters differ"
-
-    def _kernel(self) -> Any:
-        from sklearn.gaussian_process.kernels import RBF
-
-        return RBF(2.0, (0.1, 100.0))
-
-
-class PathProcess(HammingProcess):
-    """The same, where ``d`` is half the number of paths that one has and the other has not.
-
-    Raises:
-        SettingsError: see :class:`~archwright.surrogate.base.Regressor`.
-        SpaceError: the cells have too many paths.
-    """
-
-    summary: ClassVar[str] = "Gaussian process of which paths of cells differ"
-    of_cells: ClassVar[bool] = True
-
-    def __init__(self, space: Space, *, seed: int = 0) -> None:
-        super().__init__(space, seed=seed)
-        space.columns("path")
-
-    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
-        return self.space.encode(architectures, "path")
-
-
-class WeisfeilerLehmanProcess(GaussianProcess):
-    """With a Weisfeiler-Lehman kernel, as NAS-BOWL (Ru et al. 2021): the cosine between counts of local structures.
-
-    Args:
-        space, seed: see :class:`~archwright.surrogate.base.Regressor`.
-        depth: steps around an operation that a structure takes in.
-    """
-
-    summary: ClassVar[str] = "Gaussian process with a Weisfeiler-Lehman kernel of cells"
-    of_cells: ClassVar[bool] = True
-
-    def __init__(self, space: Space, *, seed: int = 0, depth: int = 2) -> None:
-        super().__init__(space, seed=seed)
-        self.depth = depth
-        self._columns: dict[Structure, int] = {}
-
-    def _describe(self, architectures: Sequence[Architecture], *, new: bool = False) -> Matrix:
-        """Counts scaled to unit length; the last column stands for structures that the process was not fitted to."""
-        counts = [weisfeiler_lehman(self.space, a, self.depth) for a in architectures]
-        if new:
-            self._columns = {structure: i for i, structure in enumerate(dict.fromkeys(s for c in counts for s in c))}
-        rows = np.zeros((len(counts), len(self._columns) + 1))
-        for row, count in zip(rows, counts):
-            size = float(np.linalg.norm(list(count.values())))
-            for structure, times in count.items():
-                if structure in self._columns:
-                    row[self._columns[structure]] = times / size
-        rows[:, -1] = np.sqrt(np.maximum(1.0 - (rows**2).sum(axis=1), 0.0))
-        return rows
-
-    def _kernel(self) -> Any:
-        from sklearn.gaussian_process.kernels import DotProduct
-
-        return DotProduct(0.0, "fixed")
-
-
 class Forest(Regressor):
     """A random forest; the spread of its trees is the uncertainty (Hutter et al. 2011).
+
+    Each tree is grown on a bootstrap sample, with half of the columns to split by (Breiman 2001). The trees are scikit-learn's; its
+    forest of them spends more time on copies of settings than on trees of so few examples.
 
     Args:
         space, seed: see :class:`~archwright.surrogate.base.Regressor`.
@@ -202,13 +94,22 @@ class Forest(Regressor):
         self.trees, self.leaf = trees, leaf
 
     def _fit(self, rows: Matrix, targets: Matrix) -> None:
-        from sklearn.ensemble import RandomForestRegressor
+        from sklearn import config_context
+        from sklearn.tree import DecisionTreeRegressor
 
-        forest = RandomForestRegressor(self.trees, min_samples_leaf=self.leaf, max_features=0.5, random_state=self.seed)
-        self._forest = forest.fit(rows, targets)
+        rng = np.random.RandomState(self.seed)
+        n, narrow = len(rows), rows.astype(np.float32)
+        self._made = []
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            for _ in range(self.trees):
+                seed = int(rng.randint(np.iinfo(np.int32).max))
+                times = np.bincount(np.random.RandomState(seed).randint(0, n, n), minlength=n).astype(float)
+                tree = DecisionTreeRegressor(min_samples_leaf=self.leaf, max_features=0.5, random_state=seed)
+                self._made.append(tree.fit(narrow, targets, sample_weight=times, check_input=False).tree_)
 
     def _predict(self, rows: Matrix) -> Prediction:
-        return _spread(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
+        narrow = rows.astype(np.float32)
+        return _spread(np.stack([tree.predict(narrow)[:, 0] for tree in self._made]))
 
 
 class Boosting(Regressor):

@@ -17,10 +17,12 @@ from archwright.evaluation import Direction
 from archwright.families import Family, get_family
 from archwright.families.nasbench101 import codes_of
 from archwright.space import Architecture, Choice, Space, mean_skip
+from archwright.tables.column import Column
+from archwright.tables.files import load_table
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv, table_of
 from archwright.tables.records import read_records
 from archwright.tables.scores import with_scores
-from archwright.tables.table import Column, Table, load_table
+from archwright.tables.table import Table
 
 SUFFIX = ".table.npz"
 SHIPPED = Path(__file__).parent / "shipped"

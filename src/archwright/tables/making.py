@@ -21,8 +21,10 @@ from archwright.evaluate.training import train
 from archwright.evaluation import Evaluation
 from archwright.families import Family
 from archwright.space import Architecture
-from archwright.study.executors import Executor, InProcess, OnEpoch, Outcome, Processes, Task
-from archwright.tables.table import Column, Table, load_table
+from archwright.study.executors import Executor, OnEpoch, Outcome, Task, Workers
+from archwright.tables.column import Column
+from archwright.tables.files import load_table
+from archwright.tables.table import Table
 
 KEPT = ("accuracy", "loss", "test_accuracy", "test_loss")
 MOST = 1_000_000
@@ -102,9 +104,11 @@ def make_table(
         on_done: called with the number of trainings done, of all, and the evaluation.
 
     Raises:
+        SettingsError: a number of workers or threads that cannot be.
         TableError: ``seeds`` or ``sample`` below 1, a space that is too large to be trained whole, trainings kept
             of another call beside ``out``, or nothing that could be trained.
     """
+    crew = Workers(workers, threads)
     settings = replace(training or Training(), eval_every=1, keep="last", patience=0)
     if seeds < 1:
         raise TableError(f"a table needs at least 1 seed, not {seeds}")
@@ -129,16 +133,7 @@ def make_table(
     wanted = [(key, seed) for seed in range(seeds) for key in dict.fromkeys(keys)]
     evaluator = CurveEvaluator(family, data, settings, device)
     evaluator._network.check()
-    executor: Executor = Processes(evaluator, workers, threads=threads) if workers else InProcess(evaluator)
-    try:
-        done = len(wanted) - len(left := [pair for pair in wanted if pair not in log.found])
-        for (key, seed), evaluation in _evaluated(executor, left, first):
-            log.add(key, seed, evaluation)
-            done += 1
-            if on_done is not None:
-                on_done(done, len(wanted), evaluation)
-    finally:
-        executor.shutdown()
+    _train(crew.executor(evaluator), wanted, first, log, on_done)
     costs = {family.key(a): a for a in architectures}
     measured = {key: evaluator._network.cheap_metrics(a) for key, a in costs.items()}
     table = Table(
@@ -157,6 +152,26 @@ def make_table(
     )
     table.save(out)
     return table
+
+
+def _train(
+    executor: Executor,
+    wanted: Sequence[tuple[str, int]],
+    architectures: Mapping[str, Architecture],
+    log: _Log,
+    on_done: Callable[[int, int, Evaluation], None] | None,
+) -> None:
+    """Make those of the trainings (key, seed) that the log does not have."""
+    left = [pair for pair in wanted if pair not in log.found]
+    done = len(wanted) - len(left)
+    try:
+        for (key, seed), evaluation in _evaluated(executor, left, architectures):
+            log.add(key, seed, evaluation)
+            done += 1
+            if on_done is not None:
+                on_done(done, len(wanted), evaluation)
+    finally:
+        executor.shutdown()
 
 
 def _take_over(

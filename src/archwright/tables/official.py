@@ -24,7 +24,8 @@ from archwright.evaluation import Direction
 from archwright.families import get_family
 from archwright.families.nasbench201 import from_string
 from archwright.space import Architecture, Choice, Space
-from archwright.tables.table import Column, Table
+from archwright.tables.column import Column
+from archwright.tables.table import Table
 
 META = "meta.pickle.pbz2"
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)

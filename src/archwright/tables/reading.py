@@ -19,7 +19,8 @@ from archwright.families import Family
 from archwright.families.macro import from_string as macro_from_string
 from archwright.families.nasbench201 import CELL, from_string, isomorphism_class
 from archwright.space import Architecture
-from archwright.tables.table import Column, Table
+from archwright.tables.column import Column
+from archwright.tables.table import Table
 
 SMALLER_IS_BETTER = re.compile(
     r"loss|param|flops|macs|latency|energy|_ms$|_mb$|time|second|memory|error", re.IGNORECASE

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from archwright.errors import TableError
 from archwright.evaluation import Direction
 from archwright.space import Choice, Space
+from archwright.tables.column import Column
 from archwright.tables.reading import numbers, read_csv
 from archwright.tables.scores import FAILED
-from archwright.tables.table import Column, Table
+from archwright.tables.table import Table
 
 SIZES = ("params", "flops")
 

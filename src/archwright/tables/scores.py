@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from archwright.errors import TableError
 from archwright.families import get_family
+from archwright.tables.column import Column
 from archwright.tables.reading import Metric, import_csv, numbers, read_csv
-from archwright.tables.table import Column, Table
+from archwright.tables.table import Table
 
 FREEREA = ("naswot", "synflow", "logsynflow", "nregions")
 SUITE_ACCURACY, TARGET = "_seed888", "naslib_accuracy"

@@ -1,106 +1,23 @@
-"""A :class:`Table`: a benchmark whose answers are known, and the file it is kept in.
-
-The file is a zip of NumPy arrays (``.npz``, compressed; nothing in it is ever unpickled):
-
-- ``header``: JSON as UTF-8 bytes: ``format``, ``version``, ``name``, ``family`` (name and options, or null), ``space``
-  (as :meth:`archwright.space.Space.to_json` gives it), ``columns`` (of each: ``dataset``, ``metric``, ``direction``,
-  ``epochs``, ``seeds``) and ``provenance``;
-- ``codes``: ``n x parameters``, the index of every value in its parameter, -1 where the parameter is not active;
-- ``column0``, ``column1``, ...: ``n x epochs x seeds`` of float32 (float64 where that overflows or rounds whole numbers),
-  NaN where there is no answer.
-"""
+"""A :class:`Table`: a benchmark whose answers are known."""
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archwright.errors import TableError, unknown
-from archwright.evaluation import Direction
 from archwright.space import Architecture, Space
+from archwright.tables.column import Column
 
 if TYPE_CHECKING:
     from archwright.families import Family
-
-FORMAT, VERSION = "archwright-table", 1
-Floats = NDArray[np.floating[Any]]
-Seed = int | Literal["mean", "random"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric on one data set.
-
-    Attributes:
-        dataset: its name; empty for what does not depend on the data (parameters).
-        metric: its name.
-        direction: where it should go.
-        values: ``n x epochs x seeds``.
-        epochs: length of the training behind each value; empty for what needs none.
-        seeds: names of the trainings.
-    """
-
-    dataset: str
-    metric: str
-    direction: Direction
-    values: Floats
-    epochs: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        expected = (max(1, len(self.epochs)), max(1, len(self.seeds)))
-        if self.values.ndim != 3 or self.values.shape[1:] != expected:
-            raise TableError(
-                f"{self.label}: values of shape {self.values.shape}, wanted n x {expected[0]} x {expected[1]}"
-            )
-
-    @property
-    def label(self) -> str:
-        """``metric on dataset``."""
-        return f"{self.metric} on {self.dataset}" if self.dataset else self.metric
-
-    def at(self, epoch: int | None = None, seed: Seed = "mean") -> NDArray[np.float64]:
-        """The values of all architectures.
-
-        Args:
-            epoch: after how many epochs; the last by default.
-            seed: one training, or the ``mean`` of all.
-
-        Raises:
-            TableError: the table has no such epoch or seed.
-        """
-        at = self._epoch(epoch)
-        if seed == "mean":
-            block = self.values[:, at].astype(np.float64)
-            if block.shape[1] == 1:
-                return block[:, 0]
-            known = ~np.isnan(block)
-            total = np.where(known, block, 0.0).sum(axis=1)
-            count = known.sum(axis=1)
-            return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        if seed not in self.seeds:
-            raise TableError(
-                f"{self.label} has no seed {seed}; it has {_listed(self.seeds) or 'none of its own'}, or mean"
-            )
-        return self.values[:, at, self.seeds.index(seed)].astype(np.float64)
-
-    def _epoch(self, epoch: int | None) -> int:
-        if epoch is None:
-            return -1
-        if epoch not in self.epochs:
-            raise TableError(
-                f"{self.label} is not known after {epoch} epochs; it is after {_listed(self.epochs) or 'none'}"
-            )
-        return self.epochs.index(epoch)
 
 
 @dataclass(frozen=True)
@@ -168,7 +85,7 @@ class Table:
     @cached_property
     def is_whole(self) -> bool:
         """Whether every architecture of the space is there, or every network where many are one."""
-        family = _own_family(self.family)
+        family = own_family(self.family)
         if family is not None and family.identities is not None:
             return len(self) == family.networks
         return self.space.size == len(self)
@@ -176,7 +93,7 @@ class Table:
     @cached_property
     def identify(self) -> Callable[[NDArray[np.int64]], NDArray[np.int64]] | None:
         """Where a row stands for all writings of a network: codes to numbers that are equal for equal networks."""
-        family = _own_family(self.family)
+        family = own_family(self.family)
         return family.identities if family is not None else None
 
     @cached_property
@@ -282,87 +199,13 @@ class Table:
         Raises:
             TableError: it cannot be written.
         """
-        path = Path(path)
-        header = {
-            "format": FORMAT, "version": VERSION, "name": self.name, "family": self.family,
-            "space": self.space.to_json(), "provenance": dict(self.provenance),
-            "columns": [
-                {"dataset": c.dataset, "metric": c.metric, "direction": c.direction,
-                 "epochs": list(c.epochs), "seeds": list(c.seeds)}
-                for c in self.columns
-            ],
-        }  # fmt: skip
-        arrays: dict[str, NDArray[Any]] = {
-            "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
-            "codes": self.codes.astype(np.int8 if self.codes.max(initial=0) < 128 else np.int32),
-        }
-        arrays |= {f"column{i}": _compact(c.values) for i, c in enumerate(self.columns)}
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise TableError(f"the table {path} cannot be written: {error.strerror or error}") from error
-        return path
+        from archwright.tables.files import write_table
+
+        return write_table(self, Path(path))
 
 
-def load_table(path: str | Path) -> Table:
-    """Read a table's file.
-
-    Raises:
-        TableError: it is missing, truncated, not a table, or of a newer version.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise TableError(f"there is no table {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(bytes(file["header"]).decode())
-            if header.get("format") != FORMAT:
-                raise TableError(f"{path} is not an Archwright table; import it with: archwright table import")
-            if header["version"] > VERSION:
-                raise TableError(
-                    f"{path} was written by a newer Archwright (format {header['version']}); update Archwright"
-                )
-            columns = [
-                Column(
-                    c["dataset"], c["metric"], c["direction"], file[f"column{i}"], tuple(c["epochs"]), tuple(c["seeds"])
-                )
-                for i, c in enumerate(header["columns"])
-            ]
-            codes = file["codes"].astype(np.int64)
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(
-            f"{path} is not a whole Archwright table ({type(error).__name__}); make or import it again"
-        ) from error
-    return Table(header["name"], _space(header), codes, tuple(columns), header["family"], header["provenance"])
-
-
-def _space(header: Mapping[str, Any]) -> Space:
-    """A family's own space, which has its constraints, or the one that is written down."""
-    family = _own_family(header["family"])
-    return family.space if family is not None else Space.from_json(header["space"])
-
-
-def _own_family(spec: Mapping[str, Any] | None) -> Family | None:
+def own_family(spec: Mapping[str, Any] | None) -> Family | None:
     """The family of ``{"name", "options"}``, if it is of the catalogue."""
     from archwright.families import CATALOGUE, get_family
 
     return get_family(spec["name"], **spec["options"]) if spec is not None and spec["name"] in CATALOGUE else None
-
-
-def _compact(values: Floats) -> Floats:
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float32)
-    exact = np.array_equal(small, values, equal_nan=True)
-    whole = not exact and np.array_equal(values, np.round(values), equal_nan=True)
-    return values if whole or not np.array_equal(np.isinf(small), np.isinf(values)) else small
-
-
-def _listed(values: Sequence[int]) -> str:
-    return ", ".join(str(v) for v in values)
