@@ -149,12 +149,16 @@ def test_impossible_options_are_refused(name, options, message):
         make_searcher(name, toy_space(), GOAL, **options)
 
 
-def test_a_short_training_comes_before_the_full_one():
+def test_a_short_training_comes_before_two_of_three_full_ones():
     searcher = make_searcher("ensemble-bo", toy_space(4, 4), GOAL, fidelities=(0.1, 1.0))
-    begun = set()
-    for architecture, fidelity in asked(searcher, 60):
-        assert fidelity < 1 or architecture in begun
+    begun, at_once = set(), []
+    for architecture, fidelity in asked(searcher, 90):
+        if fidelity == 1:
+            at_once.append(architecture not in begun)
         begun.add(architecture)
+    assert not any(at_once[:6])
+    assert all(not (at_once[k]) for k in range(len(at_once)) if k % 3)
+    assert any(at_once)
 
 
 def test_what_is_out_changes_the_deviations_and_not_the_means():
@@ -162,9 +166,9 @@ def test_what_is_out_changes_the_deviations_and_not_the_means():
     asked(searcher, 15)
     batch = searcher.ask(4)
     assert len(set(batch)) == 4
-    ((mean, std, _),) = searcher._outlook(batch)
+    ((mean, std, _),) = searcher._outlook(batch, searcher._models, False)
     searcher.pending.clear()
-    ((mean_before, std_before, _),) = searcher._outlook(batch)
+    ((mean_before, std_before, _),) = searcher._outlook(batch, searcher._models, False)
     assert mean == pytest.approx(mean_before)
     assert (std < 0.9 * std_before).all()
 

@@ -25,6 +25,7 @@ LEADERS = 10
 EVERY = 10
 SCREENED = 1000
 MOST = 400
+DOUBT, RECENT = 4, 5
 TRIES = 200
 SAMPLES = 16
 """Outcomes per candidate, from which the hypervolume's expectation is taken."""
@@ -127,9 +128,10 @@ class EnsembleBO(Searcher):
         self._fidelity = FULL
         self._distances, self._writings = Distances(space), Writings(space)
         count = len(goal.objectives) if self.several == "hypervolume" else 1
-        self._models = [
-            CoKriging(self._distances.shapes, self.low < FULL, self._distances.parameters) for _ in range(count)
-        ]
+        shapes, parameters = self._distances.shapes, self._distances.parameters
+        self._models = [CoKriging(shapes, self.low < FULL, parameters) for _ in range(count)]
+        self._alone = [CoKriging(shapes, False, parameters) for _ in range(count)]
+        self._led: dict[Architecture, bool] = {}
         self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
         self._screened: list[Architecture] = []
@@ -140,19 +142,45 @@ class EnsembleBO(Searcher):
         self._fidelity = self.low
         if self._done() + len(self.pending) < self.initial or not self._done():
             return self._random()
-        candidates = self._candidates()
+        if self._doubts() and (candidates := self._candidates(self._pool())):
+            chosen = candidates[int(self._order(candidates, self._alone, True)[0])]
+            return self._in_full(chosen, led=False)
+        due = self._due()
+        candidates = self._candidates(self._screened if self._screened and not due else self._pool())
         if not candidates:
-            self._fidelity = FULL
-            return self.fresh(self.rng)
-        best = [candidates[int(i)] for i in self._order(candidates)]
+            return self._in_full(self.fresh(self.rng), led=True)
+        best = [candidates[int(i)] for i in self._order(candidates, self._models, due)]
+        if due:
+            self._fitted_at = self._done(), len(self.known)
+            self._screened = best[:SCREENED] if self._whole is not None else []
         if self.low == FULL:
             return best[0]
         begun = [a for a in best if a in self.told[self.low]]
         if not begun or (self._ahead < self.most_ahead and begun[: self.ahead] != best[: self.ahead]):
             self._ahead += 1
             return next(a for a in best if a not in self.told[self.low])
+        return self._in_full(begun[0], led=True)
+
+    def _in_full(self, architecture: Architecture | None, led: bool) -> Architecture | None:
         self._fidelity, self._ahead = FULL, 0
-        return begun[0]
+        if architecture is not None:
+            self._led[architecture] = led
+        return architecture
+
+    def _doubts(self) -> bool:
+        """Whether the next full training is the choice of the model that is told of full ones alone.
+
+        It is one in four, and three in four while the last five that it chose rank higher than the last five of the other.
+        """
+        if self.low == FULL or len(self.known) < FEWEST:
+            return False
+        scores = dict(zip(self.known, _normal_scores(self.known, self._merits()[0])))
+        means = []
+        for led in (False, True):
+            chosen = [scores[a] for a, which in self._led.items() if which == led and a in scores]
+            means.append(np.mean(chosen[-RECENT:]) if chosen else -np.inf)
+        turn = len(self._led) % DOUBT == 0
+        return bool(turn != (means[0] > means[1]))
 
     def fidelity(self, architecture: Architecture) -> float:
         """Of the last proposal."""
@@ -175,9 +203,9 @@ class EnsembleBO(Searcher):
         self._fidelity = FULL
         return architecture
 
-    def _candidates(self) -> list[Architecture]:
-        """Those of the last screening, or new ones, that are neither known in full nor out."""
-        new = [a for a in self._pool() if self.is_new(a)]
+    def _candidates(self, pool: Sequence[Architecture]) -> list[Architecture]:
+        """Those that are neither known in full nor out."""
+        new = [a for a in pool if self.is_new(a)]
         return self._writings.different(new, [*self.known, *self.pending])
 
     def _pool(self) -> list[Architecture]:
@@ -185,7 +213,7 @@ class EnsembleBO(Searcher):
         if size is not None and size <= ENUMERATED:
             if self._whole is None:
                 self._whole = list(self.space.enumerate())
-            return self._screened if self._screened and not self._due() else self._whole
+            return self._whole
         leaders = [a for told in self.told.values() for a in self._leaders(told)]
         near = [u for a in dict.fromkeys(leaders) for u in self.space.neighbours(a, self.rng)]
         far = [self.space.mutate(near[i], self.rng) for i in self.rng.integers(len(near), size=300)] if near else []
@@ -211,35 +239,33 @@ class EnsembleBO(Searcher):
     def _done(self) -> int:
         return sum(map(len, self.told.values()))
 
-    def _order(self, candidates: list[Architecture]) -> NDArray[np.int64]:
+    def _order(self, candidates: list[Architecture], models: list[CoKriging], fit: bool) -> NDArray[np.int64]:
         """Positions of the candidates, the most promising first."""
-        due = self._due()
-        found = self._outlook(candidates, due)
+        found = self._outlook(candidates, models, fit)
         if self.several == "hypervolume":
             mean, std, targets = (np.stack(part, axis=-1) for part in zip(*found))
             drawn = self.rng.normal(size=(SAMPLES, 1, len(found)))
-            order = hypervolume_first(mean + std * drawn, targets, self.rng)
-        else:
-            mean, std, targets = found[0]
-            score = NORMAL[self.acquisition](mean, std, float(targets.max()), self.rng)
-            order = np.asarray(np.lexsort(np.stack([self.rng.random(len(mean)), -mean, -score])))
-        if due:
-            self._fitted_at = self._done(), len(self.known)
-            self._screened = [candidates[i] for i in order[:SCREENED]]
-        return order
+            return hypervolume_first(mean + std * drawn, targets, self.rng)
+        mean, std, targets = found[0]
+        score = NORMAL[self.acquisition](mean, std, float(targets.max()), self.rng)
+        return np.asarray(np.lexsort(np.stack([self.rng.random(len(mean)), -mean, -score])))
 
-    def _outlook(self, candidates: list[Architecture], fit: bool = False) -> list[tuple[Matrix, Matrix, Matrix]]:
+    def _outlook(
+        self, candidates: list[Architecture], models: list[CoKriging], fit: bool
+    ) -> list[tuple[Matrix, Matrix, Matrix]]:
         """Of each model: mean and deviation of full trainings of the candidates, and the known values (the means, while there are none).
 
         What is out lowers the deviations, as if it had been told and were as expected.
         """
-        members, full = self._members()
+        levels = [f for f in self.told if f == FULL or models[0].several]
+        members, full = self._members(levels)
+        pending = {a: f for a, f in self.pending.items() if f in levels}
         seen = Seen(full, self._clues_of(members))
-        out = [*members, *self.pending]
-        after = Seen(np.append(full, [f == FULL for f in self.pending.values()]).astype(bool), self._clues_of(out))
+        out = [*members, *pending]
+        after = Seen(np.append(full, [f == FULL for f in pending.values()]).astype(bool), self._clues_of(out))
         others = Seen(np.ones(len(candidates), dtype=bool), self._clues_of(candidates))
         rows, n, found = self._distances.read(candidates), len(members), []
-        for merit, model in zip(self._merits(), self._models):
+        for merit, model in zip(self._merits(), models):
             targets = self._targets(members, full, merit)
             if fit:
                 by_parameter = self._distances.by_parameter(members) if self._distances.parameters else None
@@ -248,7 +274,7 @@ class EnsembleBO(Searcher):
             apart = self._distances.between(out, weights)
             cross = self._distances.to(rows, out, model.distances, weights)
             mean, std = model.predict(apart[:, :n, :n], seen, targets, cross[:, :, :n], others)
-            if self.pending:
+            if pending:
                 std = model.predict(apart, after, np.zeros(len(out)), cross, others)[1]
             found.append((mean, std, targets[full] if full.any() else mean))
         return found
@@ -258,11 +284,12 @@ class EnsembleBO(Searcher):
         scores = {f: dict(zip(told, _normal_scores(told, merit))) for f, told in self.told.items() if told}
         return np.array([scores[FULL if whole else self.low][a] for a, whole in zip(members, full)])
 
-    def _members(self) -> tuple[list[Architecture], NDArray[np.bool_]]:
+    def _members(self, levels: Sequence[float]) -> tuple[list[Architecture], NDArray[np.bool_]]:
         """What the processes are told, short trainings first, and which are full; of many the best and the last."""
         members: list[Architecture] = []
         full: list[bool] = []
-        for fidelity, told in self.told.items():
+        for fidelity in levels:
+            told = self.told[fidelity]
             chosen = list(told)
             if len(told) > MOST:
                 order = sorted(told, key=lambda a: told[a], reverse=True)
