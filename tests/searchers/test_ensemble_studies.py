@@ -147,3 +147,18 @@ def test_fewer_architectures_than_members_are_refused():
             objectives={"x": "maximize"},
             searcher="ensemble-bo-thesis",
         )
+
+
+def test_numeric_encodings_are_searched_by_their_order():
+    """With a category for each of the many values, models would know nothing of values not yet evaluated."""
+    encodings = np.random.default_rng(5).random((300, 6))
+    worth = dict(zip(map(tuple, encodings.tolist()), -((encodings - 0.4) ** 2).sum(axis=1)))
+    best = []
+    for searcher in ("ensemble-bo", "random"):
+        result = aw.search(
+            Space.listed(encodings), evaluate=lambda a: worth[tuple(a.values())], objectives={"score": "maximize"},
+            searcher=searcher, budget=24,
+        )  # fmt: skip
+        found = result.best.evaluation.metrics["score"]
+        best.append(sum(w > found for w in worth.values()))
+    assert best[0] < 3 < best[1]

@@ -46,13 +46,16 @@ class EnsembleBO(Searcher):
                 if one of the best few has had no short training, and no more than a full one's worth has been spent on short ones
                     since the last full one: the first of them gets one
                 else: the best that has had one is trained in full
+                after six full trainings, one in four is instead the best by a model of full trainings alone; three in four
+                    while the last five that were chosen so rank higher than the last five that were not
             without: the best is trained in full
 
     A model sees short and full trainings together (:class:`~archwright.searchers.cokriging.CoKriging`): full values are a share of
     what short ones show, and something of their own; both are Gaussian processes with the kernels of
     :class:`~archwright.searchers.lsgp.LSGP`, and the likelihood of what is known decides how far short trainings, and clues, are
-    to be trusted. So no weights have to be set, and a fidelity that says nothing costs what it costs and no more. Values are normal
-    scores of ranks, so that scales and outliers do not matter. What failed or broke a bound ranks last, by how much it broke it.
+    to be trusted. So no weights have to be set. Where short trainings mislead, those that they recommend are all alike and the
+    likelihood cannot tell; hence the model that does without. Where some parameters have an order, one more kernel has a weight for
+    each parameter (automatic relevance determination). Values are normal scores of ranks, so that scales and outliers do not matter. What failed or broke a bound ranks last, by how much it broke it.
     What is still out lowers the deviation of its like, as if it had been as expected, so that any number of workers get
     different architectures and none waits. Clues are those of up to ``profiled`` architectures; a forest makes those of others out
     from their parameters.
