@@ -54,11 +54,13 @@ class EnsembleBO(Searcher):
     what short ones show, and something of their own; both are Gaussian processes with the kernels of
     :class:`~archwright.searchers.lsgp.LSGP`, and the likelihood of what is known decides how far short trainings, and clues, are
     to be trusted. So no weights have to be set. Where short trainings mislead, those that they recommend are all alike and the
-    likelihood cannot tell; hence the model that does without. Where some parameters have an order, one more kernel has a weight for
-    each parameter (automatic relevance determination). Values are normal scores of ranks, so that scales and outliers do not matter. What failed or broke a bound ranks last, by how much it broke it.
-    What is still out lowers the deviation of its like, as if it had been as expected, so that any number of workers get
-    different architectures and none waits. Clues are those of up to ``profiled`` architectures; a forest makes those of others out
-    from their parameters.
+    likelihood cannot tell; hence the model that does without. Where some parameters have an order, one more kernel has a weight
+    for each parameter (automatic relevance determination).
+
+    Values are normal scores of ranks, so that scales and outliers do not matter. What failed or broke a bound ranks last, by how
+    much it broke it. What is still out lowers the deviation of its like, as if it had been as expected, so that any number of
+    workers get different architectures and none waits. Clues are those of up to ``profiled`` architectures; a forest makes those of
+    others out from their parameters.
 
     Several objectives are one of three things, by ``several``: random weights for each proposal, which maximises the least of the
     weighted ranks (``chebyshev``); the first objective under random bounds on the others, within the known values, for each
