@@ -131,7 +131,9 @@ def test_where_parameters_have_an_order_it_learns_which_of_them_matter():
         model.fit(distances.between(known), told, targets, by_parameter)
         weights = model.trust.weights
         cross = distances.to(distances.read(others), known, model.distances, weights)
-        mean, _ = model.predict(distances.between(known, weights), told, targets, cross, seen([1] * len(others)))
+        mean, _ = model.predict(
+            distances.between(known, model.distances, weights), told, targets, cross, seen([1] * len(others))
+        )
         agreement.append(np.corrcoef(mean, [bowl(a) for a in others])[0, 1])
     assert agreement[1] > 0.98 > agreement[0]
     assert model.trust.weights[1] > 30 * model.trust.weights[0]
@@ -142,7 +144,7 @@ def test_weighed_distances_are_sums_over_parameters_and_each_is_symmetric():
     distances = Distances(MIXED)
     weights = (0.1, 2.0, 3.0, 0.5)
     parts = distances.by_parameter(architectures)
-    weighed = distances.between(architectures, weights)[WEIGHED]
+    weighed = distances.between(architectures, (WEIGHED,), weights)[WEIGHED]
     assert weighed == pytest.approx(np.tensordot(weights, parts, 1))
     assert weighed == pytest.approx(weighed.T)
     cross = distances.to(distances.read(architectures), architectures, (WEIGHED,), weights)[WEIGHED]

@@ -149,16 +149,27 @@ def test_impossible_options_are_refused(name, options, message):
         make_searcher(name, toy_space(), GOAL, **options)
 
 
-def test_a_short_training_comes_before_two_of_three_full_ones():
-    searcher = make_searcher("ensemble-bo", toy_space(4, 4), GOAL, fidelities=(0.1, 1.0))
-    begun, at_once = set(), []
-    for architecture, fidelity in asked(searcher, 90):
-        if fidelity == 1:
-            at_once.append(architecture not in begun)
+def chosen_in_full(sign, count=150):
+    """Of each full training: whether a short one came before; short ones tell the truth, or its opposite."""
+    searcher = make_searcher("ensemble-bo", toy_space(6, 4), GOAL, fidelities=(0.1, 1.0))
+    begun, found = set(), []
+    for _ in range(count):
+        (architecture,) = searcher.ask(1)
+        full = searcher.pending[architecture] == 1
+        value = additive(architecture).metrics["score"]
+        searcher.tell(architecture, Evaluation({"score": value if full else sign * value}, fidelity=1 if full else 0.1))
+        if full:
+            found.append(architecture in begun)
         begun.add(architecture)
-    assert not any(at_once[:6])
-    assert all(not (at_once[k]) for k in range(len(at_once)) if k % 3)
-    assert any(at_once)
+    return found, max(searcher.known.values())[1]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_short_trainings_come_before_full_ones_but_for_some_that_doubt_them(sign):
+    found, best = chosen_in_full(sign)
+    assert all(found[:6])
+    assert not all(found)
+    assert best == 63  # the best of all
 
 
 def test_what_is_out_changes_the_deviations_and_not_the_means():

@@ -24,7 +24,7 @@ ENUMERATED = 20_000
 LEADERS = 10
 EVERY = 10
 SCREENED = 1000
-MOST = 400
+MOST = 200
 DOUBT, RECENT = 4, 5
 TRIES = 200
 SAMPLES = 16
@@ -69,8 +69,8 @@ class EnsembleBO(Searcher):
 
     Candidates are all architectures of a space of up to 20,000 (between two fits the thousand best of them); of larger ones,
     neighbours of the best and of their neighbours, what had a short training, and 500 random ones. Of the writings of one network one
-    is proposed. Models are fitted anew whenever a tenth more is known; of more than 400 evaluations of a kind they are told the
-    200 best and the 200 last.
+    is proposed. Models are fitted anew whenever a tenth more is known; of more than 200 evaluations of a kind they are told the
+    100 best and the 100 last.
 
     The searcher is ours and has the name of what it stands in for: the idea of learning from cheap metrics and two fidelities is
     that of Ouertatani (2024), whose ensembles are in ``ensemble-bo-thesis``. It had forests before; co-kriging is Kennedy and
@@ -276,7 +276,7 @@ class EnsembleBO(Searcher):
                 by_parameter = self._distances.by_parameter(members) if self._distances.parameters else None
                 model.fit(self._distances.between(members), seen, targets, by_parameter)
             weights = model.trust.weights
-            apart = self._distances.between(out, weights)
+            apart = self._distances.between(out, model.distances, weights)
             cross = self._distances.to(rows, out, model.distances, weights)
             mean, std = model.predict(apart[:, :n, :n], seen, targets, cross[:, :, :n], others)
             if pending:

@@ -20,6 +20,7 @@ Matrix = NDArray[np.float64]
 Marks = NDArray[np.int64]
 
 DIFFERING, ORDERED, COUNTED, DRAWN, WEIGHED = range(5)
+KINDS = 5
 KEPT = (DIFFERING, ORDERED, COUNTED, DRAWN)
 """Kinds of distance: of parameters, of parameters some of which have an order, of counted values, of cell graphs; and of parameters
 that have a weight each."""
@@ -101,12 +102,19 @@ class Distances:
                 self._marks_of[a] = np.array(numbers, dtype=np.int64)
         return Rows(self.space.encode(architectures, "one_hot"), [self._marks_of[a] for a in architectures])
 
-    def between(self, members: Sequence[Architecture], weights: Sequence[float] = ()) -> Matrix:
-        """``kinds x members x members``; weighed distances are zeros without weights."""
+    def between(
+        self, members: Sequence[Architecture], kinds: Collection[int] = KEPT, weights: Sequence[float] = ()
+    ) -> Matrix:
+        """``kinds x members x members``; zeros for other kinds than those asked for, and for weighed distances without weights."""
         index = np.array([self._place(a) for a in members])
-        kept = self._distances[:, index[:, None], index]
-        weighed = _squared(*2 * (self._weighed(self._rows[index], weights),)) if weights else np.zeros_like(kept[0])
-        return np.concatenate([kept, weighed[None]])
+        found = np.zeros((KINDS, len(index), len(index)))
+        for kind in KEPT:
+            if kind in kinds:
+                found[kind] = self._distances[kind][np.ix_(index, index)]
+        if weights and WEIGHED in kinds:
+            columns = self._weighed(self._rows[index], weights)
+            found[WEIGHED] = _squared(columns, columns)
+        return found
 
     def to(
         self,
@@ -115,13 +123,12 @@ class Distances:
         kinds: Collection[int] = KEPT,
         weights: Sequence[float] = (),
     ) -> Matrix:
-        """``kinds x rows x members``; zeros for other kinds than those asked for."""
+        """``kinds x rows x members``, as :meth:`between`."""
         index = [self._place(a) for a in members]
-        kept = self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]), kinds)
-        weighed = np.zeros_like(kept[0])
+        found = self._apart(rows, Rows(self._rows[index], [self._marks[i] for i in index]), kinds)
         if weights and WEIGHED in kinds:
-            weighed = _squared(self._weighed(rows.one_hot, weights), self._weighed(self._rows[index], weights))
-        return np.concatenate([kept, weighed[None]])
+            found[WEIGHED] = _squared(self._weighed(rows.one_hot, weights), self._weighed(self._rows[index], weights))
+        return found
 
     def by_parameter(self, members: Sequence[Architecture]) -> Matrix:
         """What each parameter adds to the weighed distance at weight 1, ``parameters x members x members``."""
@@ -145,7 +152,7 @@ class Distances:
         elif n == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
             self._distances = np.pad(self._distances, ((0, 0), (0, n), (0, n)))
-        distances = self._apart(row, Rows(self._rows[:n], self._marks))[:, 0]
+        distances = self._apart(row, Rows(self._rows[:n], self._marks))[: len(KEPT), 0]
         self._rows[n] = row.one_hot[0]
         self._marks.append(row.marks[0])
         self._distances[:, n, :n] = self._distances[:, :n, n] = distances
@@ -153,8 +160,8 @@ class Distances:
         return n
 
     def _apart(self, rows: Rows, others: Rows, kinds: Collection[int] = KEPT) -> Matrix:
-        """``4 x rows x others``: distances of each kind that is kept."""
-        found = np.zeros((len(KEPT), len(rows.one_hot), len(others.one_hot)))
+        """``kinds x rows x others``: distances of each kind that is kept."""
+        found = np.zeros((KINDS, len(rows.one_hot), len(others.one_hot)))
         if DIFFERING in kinds:
             found[DIFFERING] = _squared(rows.one_hot, others.one_hot) / 2
         if ORDERED in kinds and self._steps.size:
