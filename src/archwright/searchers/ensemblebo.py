@@ -25,7 +25,7 @@ LEADERS = 10
 EVERY = 10
 SCREENED = 1000
 MOST = 200
-DOUBT, RECENT = 4, 5
+DOUBT, LEAST_DOUBT, RECENT = 4, 16, 5
 TRIES = 200
 SAMPLES = 16
 """Outcomes per candidate, from which the hypervolume's expectation is taken."""
@@ -46,8 +46,8 @@ class EnsembleBO(Searcher):
                 if one of the best few has had no short training, and no more than a full one's worth has been spent on short ones
                     since the last full one: the first of them gets one
                 else: the best that has had one is trained in full
-                after six full trainings, one in four is instead the best by a model of full trainings alone; three in four
-                    while the last five that were chosen so rank higher than the last five that were not
+                after six full trainings, one after every fourth is instead the best by a model of full trainings alone; one after
+                    half as many when it ranks higher than the last five others, else after twice as many (up to 16)
             without: the best is trained in full
 
     A model sees short and full trainings together (:class:`~archwright.searchers.cokriging.CoKriging`): full values are a share of
@@ -137,6 +137,7 @@ class EnsembleBO(Searcher):
         self._models = [CoKriging(shapes, self.low < FULL, parameters) for _ in range(count)]
         self._alone = [CoKriging(shapes, False, parameters) for _ in range(count)]
         self._led: dict[Architecture, bool] = {}
+        self._since_doubt, self._interval = 0, DOUBT
         self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
         self._screened: list[Architecture] = []
@@ -168,24 +169,21 @@ class EnsembleBO(Searcher):
 
     def _in_full(self, architecture: Architecture | None, led: bool) -> Architecture | None:
         self._fidelity, self._ahead = FULL, 0
+        self._since_doubt = self._since_doubt + 1 if led else 0
         if architecture is not None:
             self._led[architecture] = led
         return architecture
 
     def _doubts(self) -> bool:
-        """Whether the next full training is the choice of the model that is told of full ones alone.
+        """Whether the next full training is the choice of the model that is told of full ones alone."""
+        return self.low < FULL and len(self.known) >= FEWEST and self._since_doubt >= self._interval
 
-        It is one in four, and three in four while the last five that it chose rank higher than the last five of the other.
-        """
-        if self.low == FULL or len(self.known) < FEWEST:
-            return False
+    def _learn(self, architecture: Architecture) -> None:
+        """Doubt twice as often where it paid: where its choice ranks higher than the last five of the other; else half as often."""
         scores = dict(zip(self.known, _normal_scores(self.known, self._merits()[0])))
-        means = []
-        for led in (False, True):
-            chosen = [scores[a] for a, which in self._led.items() if which == led and a in scores]
-            means.append(np.mean(chosen[-RECENT:]) if chosen else -np.inf)
-        turn = len(self._led) % DOUBT == 0
-        return bool(turn != (means[0] > means[1]))
+        others = [scores[a] for a, led in self._led.items() if led and a in scores][-RECENT:]
+        better = not others or scores[architecture] > np.mean(others)
+        self._interval = self._interval // 2 if better else min(LEAST_DOUBT, max(1, 2 * self._interval))
 
     def fidelity(self, architecture: Architecture) -> float:
         """Of the last proposal."""
@@ -198,6 +196,8 @@ class EnsembleBO(Searcher):
         self.told.setdefault(asked, {})[architecture] = value
         if asked == FULL:
             self.known[architecture] = value
+            if self._led.get(architecture) is False:
+                self._learn(architecture)
 
     def _random(self) -> Architecture | None:
         """A start; in full where a small space has no other."""
