@@ -164,12 +164,12 @@ def chosen_in_full(sign, count=150):
     return found, max(searcher.known.values())[1]
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_short_trainings_come_before_full_ones_but_for_some_that_doubt_them(sign):
-    found, best = chosen_in_full(sign)
-    assert all(found[:6])
-    assert not all(found)
-    assert best == 63  # the best of all
+def test_short_trainings_come_before_full_ones_and_are_doubted_where_they_mislead():
+    for sign, doubted in ((1, range(3)), (-1, range(5, 25))):
+        found, best = chosen_in_full(sign)
+        assert all(found[:6])
+        assert found.count(False) in doubted
+        assert best == 63  # the best of all
 
 
 def test_what_is_out_changes_the_deviations_and_not_the_means():
