@@ -137,6 +137,7 @@ def test_a_run_in_the_arena_spends_its_budget_at_both_fidelities():
     ("name", "options", "message"),
     [
         ("ensemble-bo", {"initial": 0}, "initial must be at least 1"),
+        ("ensemble-bo", {"doubt": -1}, "doubt must be 0 or more"),
         ("ensemble-bo", {"acquisition": "eii"}, "did you mean ei"),
         ("ensemble-bo", {"low": 2}, "low must be a share"),
         ("ensemble-bo-thesis", {"q": 0}, "q must be at least 1"),

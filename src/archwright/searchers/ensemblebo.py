@@ -25,7 +25,7 @@ LEADERS = 10
 EVERY = 10
 SCREENED = 1000
 MOST = 200
-DOUBT, LEAST_DOUBT, RECENT = 4, 16, 5
+LEAST_DOUBT, RECENT = 16, 5
 TRIES = 200
 SAMPLES = 16
 """Outcomes per candidate, from which the hypervolume's expectation is taken."""
@@ -81,6 +81,7 @@ class EnsembleBO(Searcher):
         low: which fidelity short trainings have: the one nearest to this share of a full one.
         ahead: how many of the best must have had a short training before one is trained in full, as a share of a full training
             (0.25: four, where a short one costs 0.06; at least one).
+        doubt: after how many full trainings that short ones led to comes the first that they did not; 0 for none.
         profiled: architectures whose clues are looked at, at most.
         acquisition: ``ei``, ``pi``, ``ucb``, ``ts`` or ``mean``.
         several: ``chebyshev``, ``epsilon`` or ``hypervolume``, see above.
@@ -106,6 +107,7 @@ class EnsembleBO(Searcher):
         initial: int = 10,
         low: float = 0.06,
         ahead: float = 0.25,
+        doubt: int = 4,
         profiled: int = 1000,
         acquisition: str = "ei",
         several: str = SEVERAL[0],
@@ -118,6 +120,8 @@ class EnsembleBO(Searcher):
                 raise SettingsError(f"{name} must be at least 1, not {value}")
         if not 0 < low <= 1 or not 0 <= ahead < np.inf:
             raise SettingsError(f"low must be a share of a full training and ahead not below 0, not {low} and {ahead}")
+        if doubt < 0:
+            raise SettingsError(f"doubt must be 0 or more, not {doubt}")
         if acquisition not in NORMAL:
             raise SettingsError(unknown("acquisition", acquisition, NORMAL))
         if several not in SEVERAL:
@@ -137,7 +141,7 @@ class EnsembleBO(Searcher):
         self._models = [CoKriging(shapes, self.low < FULL, parameters) for _ in range(count)]
         self._alone = [CoKriging(shapes, False, parameters) for _ in range(count)]
         self._led: dict[Architecture, bool] = {}
-        self._since_doubt, self._interval = 0, DOUBT
+        self.doubt, self._since_doubt, self._interval = doubt, 0, doubt
         self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
         self._screened: list[Architecture] = []
@@ -176,7 +180,7 @@ class EnsembleBO(Searcher):
 
     def _doubts(self) -> bool:
         """Whether the next full training is the choice of the model that is told of full ones alone."""
-        return self.low < FULL and len(self.known) >= FEWEST and self._since_doubt >= self._interval
+        return self.low < FULL and self.doubt > 0 and len(self.known) >= FEWEST and self._since_doubt >= self._interval
 
     def _learn(self, architecture: Architecture) -> None:
         """Doubt twice as often where it paid: where its choice ranks higher than the last five of the other; else half as often."""
