@@ -82,7 +82,12 @@ def our_step(network: nn.Module, alpha: list[nn.Parameter], weights: Callable[[]
 def both(sizes: Sizes, dtype: torch.dtype = torch.float32) -> dict[str, tuple[Run, list[Tensor], Tensor]]:
     """Steps of two networks with the same weights, and what they take."""
     micro = MicroSettings(
-        operations=sizes.names, channels=sizes.channels, search_cells=sizes.cells, evaluation_cells=3, nodes=sizes.nodes
+        operations=tuple(name for name in sizes.names if name != "none"),
+        zeros="V0" if "none" in sizes.names else "V1",
+        channels=sizes.channels,
+        search_cells=sizes.cells,
+        evaluation_cells=3,
+        nodes=sizes.nodes,
     )
     duo, *_ = micro_duo(micro, 3, 10, 0)
     plain = PlainSupernet(sizes.channels, sizes.cells, sizes.nodes, sizes.names)

@@ -156,7 +156,7 @@ def test_cells_of_other_rules_are_an_architecture_of_the_family_with_its_options
 
 def test_the_method_of_30_lines_in_the_docs_runs(archwright, tmp_path):
     page = Path(__file__).parents[2] / "docs" / "oneshot" / "engine.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    code = next(c for c in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "fairdarts" in c)
     assert len(code.strip().splitlines()) <= 30
     (tmp_path / "fair.py").write_text(code)
     result = run(archwright, "fair.py:fairdarts")
@@ -182,7 +182,7 @@ def test_a_search_that_memory_is_too_small_for_is_refused(archwright, monkeypatc
     done = archwright("oneshot", "random_v1", *TINY, "--study", "t")
     assert done.code == 2
     assert "retraining needs about" in done.err
-    assert "lower batch_size (32) with --train" in done.err
+    assert "lower channels and cells with --set" in done.err
 
 
 @pytest.mark.parametrize(
