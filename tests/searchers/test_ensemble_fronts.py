@@ -14,7 +14,8 @@ from archwright.errors import SettingsError
 from archwright.evaluation import Bound, Evaluation, Goal, Objective
 from archwright.searchers import make_searcher
 from archwright.searchers.acquisition import hypervolume_first, hypervolume_gain
-from archwright.searchers.ensemblebo import SEVERAL, _within
+from archwright.searchers.ensemblebo import SEVERAL
+from archwright.searchers.merits import within
 from archwright.space import Choice, Space
 from archwright.tables import find_table
 from archwright.testing.searchers import toy_space
@@ -45,8 +46,8 @@ def test_the_candidate_whose_members_promise_most_area_comes_first():
 
 def test_bounds_come_before_the_first_objective():
     ranks = np.array([[1.0, 0.2], [0.3, 0.6], [0.5, 0.9]])
-    assert np.argsort(_within(ranks, np.array([0.5]))).tolist() == [0, 1, 2]
-    assert np.argsort(_within(ranks, np.array([0.1]))).tolist() == [1, 2, 0]
+    assert np.argsort(within(ranks, np.array([0.5]))).tolist() == [0, 1, 2]
+    assert np.argsort(within(ranks, np.array([0.1]))).tolist() == [1, 2, 0]
 
 
 def area(known):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, solve_triangular
 
-from archwright.searchers.kernels import BY_RELEVANCE, PLAIN, WEIGHED, Matrix, Shape, kernel
+from archwright.searchers.kernels import BY_RELEVANCE, PLAIN, WEIGHED, Matrix, Shape, factor, kernel
 
 Mask = NDArray[np.bool_]
 UNKNOWN = 100.0
@@ -104,7 +104,7 @@ class CoKriging:
             targets: their values, standardised in each of short and full ones.
             by_parameter: ``parameters x n x n``, see :meth:`~archwright.searchers.kernels.Distances.by_parameter`.
         """
-        if by_parameter is not None and self.trust.weights:
+        if by_parameter is not None:
             apart = self._weigh(apart.copy(), seen, targets, by_parameter)
         inner = _of_full(apart, seen, seen)
         for name, values in self._open(seen).items():
@@ -121,8 +121,8 @@ class CoKriging:
 
     def _weigh(self, apart: Matrix, seen: Seen, targets: Matrix, by_parameter: Matrix) -> Matrix:
         """Choose the weights, one after the other; the distances with them."""
-        d = self._parts(apart, seen, seen).d
         trust = replace(self.trust, shape=BY_RELEVANCE)
+        d = kernel(_of_full(apart, seen, seen), trust.own_shape)
         for k in range(len(by_parameter)):
             rest = np.tensordot(trust.weights[:k] + trust.weights[k + 1 :], np.delete(by_parameter, k, axis=0), 1)
             scored = []
@@ -140,11 +140,11 @@ class CoKriging:
 
         Args:
             apart, seen, targets: as for :meth:`fit`.
-            cross: distances ``4 x c x n``.
+            cross: distances ``kinds x c x n``.
             others: what is to be predicted.
         """
         trust = self.trust
-        lower = _factor(_covariance(self._parts(apart, seen, seen), seen, seen, trust), seen, trust)
+        lower = factor(_covariance(self._parts(apart, seen, seen), seen, seen, trust), _noise(seen, trust))
         near = _covariance(self._parts(cross, others, seen), others, seen, trust)
         solved = solve_triangular(lower, near.T, lower=True, check_finite=False)
         mean = solved.T @ solve_triangular(lower, targets, lower=True, check_finite=False)
@@ -187,9 +187,8 @@ def _covariance(parts: Parts, rows: Seen, columns: Seen, trust: Trust) -> Matrix
     return np.asarray(found)
 
 
-def _factor(covariance: Matrix, seen: Seen, trust: Trust) -> Matrix:
-    noise = np.where(seen.full, trust.full_noise, trust.short_noise)
-    return np.asarray(cholesky(covariance + np.diag(noise), lower=True, overwrite_a=True, check_finite=False))
+def _noise(seen: Seen, trust: Trust) -> Matrix:
+    return np.where(seen.full, trust.full_noise, trust.short_noise)
 
 
 def _score(parts: Parts, seen: Seen, targets: Matrix, trust: Trust) -> float:
@@ -201,7 +200,7 @@ def _score(parts: Parts, seen: Seen, targets: Matrix, trust: Trust) -> float:
 def _likelihood(covariance: Matrix, seen: Seen, targets: Matrix, trust: Trust) -> float:
     """The logarithm of the marginal likelihood but for a constant."""
     try:
-        lower = _factor(covariance, seen, trust)
+        lower = factor(covariance, _noise(seen, trust))
     except LinAlgError:
         return -np.inf
     weights = solve_triangular(lower, targets, lower=True, check_finite=False)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 from archwright.errors import SettingsError, unknown
 from archwright.evaluation import Evaluation, Goal
 from archwright.searchers.acquisition import NORMAL, hypervolume_first
 from archwright.searchers.base import Clues, Searcher, Worth, worth
+from archwright.searchers.cluemodel import ClueModel
 from archwright.searchers.cokriging import FEWEST, CoKriging, Seen
 from archwright.searchers.kernels import Distances
+from archwright.searchers.merits import Merit, normal_scores, objective, within
 from archwright.searchers.writings import Writings
 from archwright.space import Architecture, Space
 
@@ -30,8 +31,6 @@ TRIES = 200
 SAMPLES = 16
 """Outcomes per candidate, from which the hypervolume's expectation is taken."""
 SEVERAL = ("chebyshev", "epsilon", "hypervolume")
-Merit = Callable[[Matrix], Matrix]
-"""Ranks ``n x objectives`` from 1 / n to 1, to one number each, more being better."""
 
 
 class EnsembleBO(Searcher):
@@ -145,7 +144,7 @@ class EnsembleBO(Searcher):
         self._fitted_at = 0, 0
         self._whole: list[Architecture] | None = None
         self._screened: list[Architecture] = []
-        self._clue_model: _ClueModel | None = None
+        self._clue_model: ClueModel | None = None
 
     def propose(self) -> Architecture | None:
         """A random architecture at first, then the most promising one; at low fidelity if that is not known of it yet."""
@@ -184,7 +183,7 @@ class EnsembleBO(Searcher):
 
     def _learn(self, architecture: Architecture) -> None:
         """Doubt twice as often where it paid: where its choice ranks higher than the last five of the other; else half as often."""
-        scores = dict(zip(self.known, _normal_scores(self.known, self._merits()[0])))
+        scores = dict(zip(self.known, normal_scores(self.known, self._merits()[0])))
         others = [scores[a] for a, led in self._led.items() if led and a in scores][-RECENT:]
         better = not others or scores[architecture] > np.mean(others)
         self._interval = self._interval // 2 if better else min(LEAST_DOUBT, max(1, 2 * self._interval))
@@ -290,7 +289,7 @@ class EnsembleBO(Searcher):
 
     def _targets(self, members: list[Architecture], full: NDArray[np.bool_], merit: Merit) -> Matrix:
         """Normal scores among all short values, or among all full ones."""
-        scores = {f: dict(zip(told, _normal_scores(told, merit))) for f, told in self.told.items() if told}
+        scores = {f: dict(zip(told, normal_scores(told, merit))) for f, told in self.told.items() if told}
         return np.array([scores[FULL if whole else self.low][a] for a, whole in zip(members, full)])
 
     def _members(self, levels: Sequence[float]) -> tuple[list[Architecture], NDArray[np.bool_]]:
@@ -311,10 +310,10 @@ class EnsembleBO(Searcher):
         """What the ranks of the objectives are worth together, for one proposal; or each by itself."""
         count = len(self.goal.objectives)
         if count == 1 or self.several == "hypervolume":
-            return [_objective(k) for k in range(count)]
+            return [objective(k) for k in range(count)]
         if self.several == "epsilon":
             bounds = self.rng.random(count - 1)
-            return [lambda ranks: _within(ranks, bounds)]
+            return [lambda ranks: within(ranks, bounds)]
         weights = np.maximum(self.rng.dirichlet(np.ones(count)), 1e-3)
         return [lambda ranks: np.asarray((ranks / weights).min(axis=1))]
 
@@ -323,53 +322,5 @@ class EnsembleBO(Searcher):
             return np.zeros((len(architectures), 0))
         if self._clue_model is None:
             drawn = list(dict.fromkeys(self.space.sample(self.rng, self.profiled)))
-            self._clue_model = _ClueModel(drawn, self.clues(drawn), self.space.encode(drawn, "one_hot"))
+            self._clue_model = ClueModel(drawn, self.clues(drawn), self.space.encode(drawn, "one_hot"))
         return self._clue_model(architectures, self.space.encode(architectures, "one_hot"))
-
-
-class _ClueModel:
-    """Clues of architectures: as measured, or as a forest makes them out from those that were.
-
-    Clues are normal scores of ranks among the measured ones; what could not be had ranks lowest.
-    """
-
-    def __init__(self, architectures: list[Architecture], clues: Matrix, encoded: Matrix) -> None:
-        from sklearn.ensemble import RandomForestRegressor
-
-        lowered = np.where(np.isnan(clues), -np.inf, clues)
-        scores = norm.ppf((np.apply_along_axis(rankdata, 0, lowered) - 0.375) / (len(clues) + 0.25))
-        self.measured = dict(zip(architectures, scores))
-        self.predicted: dict[Architecture, Matrix] = {}
-        self._forest = RandomForestRegressor(30, random_state=0).fit(
-            encoded, scores[:, 0] if scores.shape[1] == 1 else scores
-        )
-
-    def __call__(self, architectures: list[Architecture], encoded: Matrix) -> Matrix:
-        """``n x clues``."""
-        unknown_ = [i for i, a in enumerate(architectures) if a not in self.measured and a not in self.predicted]
-        if unknown_:
-            found = self._forest.predict(encoded[unknown_]).reshape(len(unknown_), -1)
-            self.predicted.update((architectures[i], row) for i, row in zip(unknown_, found))
-        return np.stack([self.measured[a] if a in self.measured else self.predicted[a] for a in architectures])
-
-
-def _objective(number: int) -> Merit:
-    return lambda ranks: ranks[:, number]
-
-
-def _within(ranks: Matrix, bounds: Matrix) -> Matrix:
-    """The first objective where the others keep their bounds; elsewhere less, by how much they miss them."""
-    missed = np.clip(bounds - ranks[:, 1:], 0, None).sum(axis=1)
-    return np.where(missed == 0, ranks[:, 0], -missed)
-
-
-def _normal_scores(known: Mapping[Architecture, Worth], merit: Merit) -> Matrix:
-    """Of the ranks of what is known by its merit, scaled to standard deviation 1; what is not sound comes last."""
-    worths = np.array(list(known.values()))
-    ranks = np.stack([rankdata(column) for column in worths[:, 1:].T], axis=1) / len(worths)
-    sound = worths[:, 0] == 0
-    valued = merit(ranks)
-    worst = min(0.0, float(valued.min())) - 1.0
-    valued = np.where(sound, valued, np.maximum(worths[:, 0], -1e300) + worst)
-    scores = norm.ppf((rankdata(valued) - 0.375) / (len(valued) + 0.25))
-    return np.asarray(scores / (scores.std() or 1.0))

@@ -1,4 +1,4 @@
-"""How alike two architectures are: distances of four kinds, and kernels of them."""
+"""How alike two architectures are: distances of several kinds, and kernels of them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Distances:
         self._marks: list[Marks] = []
         self._numbers: dict[object, int] = {}
         self._marks_of: dict[Architecture, Marks] = {}
-        self._distances = np.empty((4, 0, 0))
+        self._distances = np.empty((len(KEPT), 0, 0))
         self._seen: dict[Architecture, int] = {}
 
     def read(self, architectures: list[Architecture]) -> Rows:
@@ -148,7 +148,7 @@ class Distances:
         row = self.read([architecture])
         n = len(self._seen)
         if n == 0:
-            self._rows, self._distances = np.empty((64, row.one_hot.shape[1])), np.zeros((4, 64, 64))
+            self._rows, self._distances = np.empty((64, row.one_hot.shape[1])), np.zeros((len(KEPT), 64, 64))
         elif n == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
             self._distances = np.pad(self._distances, ((0, 0), (0, n), (0, n)))
@@ -253,7 +253,7 @@ def _value_counts(space: Space) -> Matrix:
 
 
 def kernel(apart: Matrix, shape: Shape) -> Matrix:
-    """Of distances ``4 x ...``; 1 where they are 0."""
+    """Of distances ``kinds x ...``; 1 where they are 0."""
     found = np.exp(apart[shape.first] / -shape.length)
     if shape.share:
         found = (1 - shape.share) * found + shape.share * np.exp(apart[shape.second] / -shape.other_length)
